@@ -1,0 +1,60 @@
+// Package history holds what a run recorded: events, the calls that they pair
+// up to, the journal that streams them to disk, and the import and export of
+// Jepsen's EDN. It is the ground that everything else stands on.
+package history
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+)
+
+// Kind says what an event is: the start of a call, or one of its three ends.
+type Kind uint8
+
+// The four kinds, in Jepsen's sense. OK: the call happened. Fail: it certainly
+// did not happen. Info: nobody knows, it may take effect at any later time.
+const (
+	Invoke Kind = iota
+	OK
+	Fail
+	Info
+)
+
+// Nemesis is the process that injects faults; clients are 0 and up.
+const Nemesis = -1
+
+// Forever is the end of a call that never returned.
+const Forever = time.Duration(math.MaxInt64)
+
+// ErrNotApplied marks an error which proves that a call had no effect. A call
+// that ends with any other error may still take effect.
+var ErrNotApplied = errors.New("not applied")
+
+// Event is one line of a history.
+type Event struct {
+	// Index is the event's position in its history, from 0; imported
+	// histories may have gaps.
+	Index int
+	// Time since the start of the run on one monotonic clock, stamped by the
+	// worker around its call.
+	Time time.Duration
+	// Process is the logical client, or Nemesis. It has one call in flight.
+	Process int
+	Kind    Kind
+	// F names the operation: read, write, cas, add, ...
+	F string
+	// Node is where the process is connected; empty in imported histories.
+	Node string
+	// Value is the argument of an invocation and the result of a completion.
+	// Operations on independent keys carry [key, value], as in Jepsen.
+	Value json.RawMessage
+	// Err says why a call failed or is unknown.
+	Err string
+}
+
+// History is a list of events in order of time.
+type History struct {
+	Events []Event
+}
