@@ -17,15 +17,16 @@ type Op struct {
 }
 
 // View is what a source may look at when it is asked for the next operation.
+// The source must not keep or change the slices.
 type View struct {
 	// Now is the time since the run's start.
 	Now time.Duration
-	// Workers is the number of workers in all. Workers are numbered from 0.
-	Workers int
-	// Free lists the workers that have no call in flight and that the source
-	// may use, the longest idle first. The source must not keep or change it.
+	// All lists the workers that the source may use, ascending, busy or not.
+	All []int
+	// Free lists those of them that have no call in flight, the longest idle
+	// first.
 	Free []int
-	// Processes maps every worker to the process it currently runs.
+	// Processes maps every worker of the run to the process it now runs.
 	Processes []int
 }
 
