@@ -1,8 +1,10 @@
 package nemesis
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,6 +53,11 @@ func Periodic(rng *rand.Rand, faults []Fault, every, on, limit time.Duration) Sc
 		s = append(s, Step{At: at, For: length, Fault: faults[i%len(faults)]})
 		at += length + jitter(quiet)
 	}
+}
+
+// Sort brings the steps into the order of time.
+func (s Schedule) Sort() {
+	slices.SortStableFunc(s, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 }
 
 // Check says whether the steps are in order and apart from each other.

@@ -1,0 +1,275 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/capstan-dev/capstan/internal/nearest"
+	"gopkg.in/yaml.v3"
+)
+
+// Error is a mistake in a plan file. Line and Col count from 1; 0 means that
+// the place is not known.
+type Error struct {
+	File      string
+	Line, Col int
+	Field     string
+	Msg       string
+}
+
+// Error is FILE:LINE:COL: FIELD: MESSAGE.
+func (e *Error) Error() string {
+	s := fmt.Sprintf("%s:%d:%d: ", e.File, e.Line, e.Col)
+	if e.Field != "" {
+		s += e.Field + ": "
+	}
+	return s + e.Msg
+}
+
+// ReadFile reads a plan file on top of base: fields that the file does not
+// name keep their value.
+func ReadFile(path string, base Plan) (Plan, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return base, fmt.Errorf("read plan: %w", err)
+	}
+	return Parse(path, b, base)
+}
+
+// Parse reads a plan in YAML on top of base. It reports every mistake that it
+// finds, joined, each an *Error; file is only used in them.
+func Parse(file string, text []byte, base Plan) (Plan, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return base, syntaxError(file, err)
+	}
+	if len(doc.Content) == 0 {
+		return base, &Error{File: file, Line: 1, Col: 1, Msg: "the plan is empty; want at least `target: NAME`"}
+	}
+	d := &decoder{file: file}
+	p := base
+	p.Level = maps.Clone(base.Level)
+	d.fields(doc.Content[0], "", map[string]func(*yaml.Node, string){
+		"target":        func(n *yaml.Node, at string) { p.Target = d.str(n, at) },
+		"nodes":         func(n *yaml.Node, at string) { p.Nodes = d.integer(n, at, 1, 1000) },
+		"workload":      func(n *yaml.Node, at string) { p.Workload = d.str(n, at) },
+		"level":         func(n *yaml.Node, at string) { p.Level = d.strings(n, at) },
+		"concurrency":   func(n *yaml.Node, at string) { p.Concurrency = d.integer(n, at, 1, 100000) },
+		"rate":          func(n *yaml.Node, at string) { p.Rate = d.rate(n, at) },
+		"time-limit":    func(n *yaml.Node, at string) { p.TimeLimit = d.duration(n, at) },
+		"op-timeout":    func(n *yaml.Node, at string) { p.OpTimeout = d.duration(n, at) },
+		"quiesce":       func(n *yaml.Node, at string) { p.Quiesce = d.durationOrZero(n, at) },
+		"check-timeout": func(n *yaml.Node, at string) { p.CheckTimeout = d.duration(n, at) },
+		"check-memory":  func(n *yaml.Node, at string) { p.CheckMemory = d.size(n, at) },
+		"seed":          func(n *yaml.Node, at string) { p.Seed = d.seed(n, at) },
+		"faults":        func(n *yaml.Node, at string) { p.Faults = d.faults(n, at) },
+	})
+	return p, errors.Join(d.errs...)
+}
+
+var lineInSyntaxError = regexp.MustCompile(`line (\d+)`)
+
+func syntaxError(file string, err error) error {
+	e := &Error{File: file, Line: 1, Col: 1, Msg: "not YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
+	if m := lineInSyntaxError.FindStringSubmatch(err.Error()); m != nil {
+		e.Line, _ = strconv.Atoi(m[1])
+	}
+	return e
+}
+
+// decoder turns nodes into values and collects what is wrong with them.
+type decoder struct {
+	file string
+	errs []error
+}
+
+func (d *decoder) errorf(n *yaml.Node, at, format string, args ...any) {
+	d.errs = append(d.errs, &Error{File: d.file, Line: n.Line, Col: n.Column, Field: at,
+		Msg: fmt.Sprintf(format, args...)})
+}
+
+// fields hands each field of a mapping to its reader.
+func (d *decoder) fields(n *yaml.Node, at string, read map[string]func(*yaml.Node, string)) {
+	n = follow(n)
+	if n.Kind != yaml.MappingNode {
+		d.errorf(n, at, "want a mapping of fields, got %s", kindOf(n))
+		return
+	}
+	names := slices.Sorted(maps.Keys(read))
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		path := strings.TrimPrefix(at+"."+k.Value, ".")
+		switch f := read[k.Value]; {
+		case f == nil:
+			d.errorf(k, at, "unknown field %q%s; there are: %s", k.Value,
+				nearest.Hint(k.Value, names), strings.Join(names, ", "))
+		case seen[k.Value]:
+			d.errorf(k, path, "the field is given twice")
+		default:
+			seen[k.Value] = true
+			f(v, path)
+		}
+	}
+}
+
+func (d *decoder) faults(n *yaml.Node, at string) []Fault {
+	n = follow(n)
+	if n.Kind != yaml.SequenceNode {
+		d.errorf(n, at, "want a list like [{fault: partition, every: 10s, for: 5s}], got %s", kindOf(n))
+		return nil
+	}
+	faults := []Fault{}
+	for i, item := range n.Content {
+		path := fmt.Sprintf("%s[%d]", at, i)
+		item = follow(item)
+		if item.Kind == yaml.ScalarNode {
+			faults = append(faults, Fault{Name: d.str(item, path), Line: item.Line})
+			continue
+		}
+		faults = append(faults, d.fault(item, path))
+	}
+	return faults
+}
+
+func (d *decoder) fault(n *yaml.Node, at string) Fault {
+	f := Fault{Line: n.Line}
+	d.fields(n, at, map[string]func(*yaml.Node, string){
+		"fault": func(n *yaml.Node, at string) { f.Name = d.str(n, at) },
+		"every": func(n *yaml.Node, at string) { f.Every = d.duration(n, at) },
+		"for":   func(n *yaml.Node, at string) { f.For = d.duration(n, at) },
+		"at":    func(n *yaml.Node, at string) { f.At, f.Once = d.durationOrZero(n, at), true },
+	})
+	switch {
+	case f.Name == "" && n.Kind == yaml.MappingNode:
+		d.errorf(n, at, "the field fault is missing; want a name like partition")
+	case f.Once && f.Every > 0:
+		d.errorf(n, at, "at and every exclude each other")
+	case f.Every > 0 && f.For >= f.Every:
+		d.errorf(n, at, "for (%v) must be shorter than every (%v), or the fault would never be healed", f.For, f.Every)
+	}
+	return f
+}
+
+func (d *decoder) str(n *yaml.Node, at string) string {
+	n = follow(n)
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || n.Value == "" {
+		d.errorf(n, at, "want a name, got %s", kindOf(n))
+		return ""
+	}
+	return n.Value
+}
+
+func (d *decoder) strings(n *yaml.Node, at string) map[string]string {
+	n = follow(n)
+	if n.Kind != yaml.MappingNode {
+		d.errorf(n, at, "want a mapping like {read: replica}, got %s", kindOf(n))
+		return nil
+	}
+	m := map[string]string{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i].Value, n.Content[i+1]
+		if _, ok := m[k]; ok {
+			d.errorf(n.Content[i], at+"."+k, "the level is given twice")
+		}
+		m[k] = d.str(v, at+"."+k)
+	}
+	return m
+}
+
+func (d *decoder) integer(n *yaml.Node, at string, low, high int) int {
+	n = follow(n)
+	v, err := strconv.Atoi(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil || v < low || v > high {
+		d.errorf(n, at, "want a whole number from %d to %d, got %s", low, high, kindOf(n))
+	}
+	return v
+}
+
+func (d *decoder) seed(n *yaml.Node, at string) uint64 {
+	n = follow(n)
+	v, err := strconv.ParseUint(n.Value, 10, 64)
+	if n.Kind != yaml.ScalarNode || err != nil {
+		d.errorf(n, at, "want a whole number from 0 to %d, got %s", uint64(math.MaxUint64), kindOf(n))
+	}
+	return v
+}
+
+func (d *decoder) rate(n *yaml.Node, at string) float64 {
+	n = follow(n)
+	v, err := ParseRate(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil {
+		d.errorf(n, at, "want operations a second like 200 or 200/s, or 0 for no limit, got %s", kindOf(n))
+	}
+	return v
+}
+
+// ParseRate reads operations a second: "200", "0.5" or "200/s".
+func ParseRate(s string) (float64, error) {
+	v, err := strconv.ParseFloat(strings.TrimSuffix(s, "/s"), 64)
+	if err != nil || v < 0 || math.IsNaN(v) || v > 1e7 {
+		return 0, fmt.Errorf("parse rate %q: want operations a second like 200, or 0 for no limit", s)
+	}
+	return v, nil
+}
+
+func (d *decoder) duration(n *yaml.Node, at string) time.Duration {
+	v := d.durationOrZero(n, at)
+	if v == 0 && len(d.errs) == 0 {
+		d.errorf(n, at, "want more than 0s")
+	}
+	return v
+}
+
+func (d *decoder) durationOrZero(n *yaml.Node, at string) time.Duration {
+	n = follow(n)
+	v, err := time.ParseDuration(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil || v < 0 {
+		if _, bare := strconv.ParseFloat(n.Value, 64); bare == nil && n.Kind == yaml.ScalarNode && n.Value != "0" {
+			d.errorf(n, at, "want a duration with a unit, got the number %s; write %ss", n.Value, n.Value)
+			return 0
+		}
+		d.errorf(n, at, "want a duration like 60s, got %s", kindOf(n))
+		return 0
+	}
+	return v
+}
+
+func (d *decoder) size(n *yaml.Node, at string) int64 {
+	n = follow(n)
+	v, err := ParseSize(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil {
+		d.errorf(n, at, "want a size like 4GiB, got %s", kindOf(n))
+	}
+	return v
+}
+
+// follow resolves an alias to what it stands for.
+func follow(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func kindOf(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Tag == "!!null" || n.Value == "":
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", n.Value)
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

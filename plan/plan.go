@@ -1,0 +1,141 @@
+// Package plan holds everything that a run needs, as plain values: what a plan
+// file or the command line decodes into, what is printed, and what is saved in
+// the run directory.
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Plan is one run. After resolution no field is left open.
+type Plan struct {
+	// Target is TARGET/TOPOLOGY.
+	Target string
+	// Nodes is the number of nodes; 0 means the topology's default.
+	Nodes int
+	// Level maps the target's consistency knobs to their values.
+	Level map[string]string
+	// Workload is the name of the workload.
+	Workload string
+	// Concurrency is the number of client processes at a time.
+	Concurrency int
+	// Rate is the number of operations a second over all clients; 0 means as
+	// fast as they go.
+	Rate float64
+	// TimeLimit is how long the main phase lasts.
+	TimeLimit time.Duration
+	// OpTimeout ends a call as unknown.
+	OpTimeout time.Duration
+	// Quiesce is the quiet time between the last heal and the final reads.
+	Quiesce time.Duration
+	// CheckTimeout bounds each check.
+	CheckTimeout time.Duration
+	// CheckMemory bounds the memory of the checks, in bytes.
+	CheckMemory int64
+	Seed        uint64
+	// Faults are the disturbances; empty means none.
+	Faults []Fault
+}
+
+// Fault is an entry of a plan's schedule. With At it happens once, otherwise
+// every Every.
+type Fault struct {
+	// Name is NAME or NAME:ARG.
+	Name string
+	// For is how long it is in force.
+	For time.Duration
+	// Every is the mean time from one start to the next.
+	Every time.Duration
+	// At is the time of the only start.
+	At time.Duration
+	// Once is true if At was given.
+	Once bool
+	// Line is where the entry stands in its file; 0 on the command line.
+	Line int
+}
+
+// Default is the plan of `capstan run` without any argument.
+func Default() Plan {
+	return Plan{
+		Target:       "sim/async",
+		Workload:     "register",
+		Level:        map[string]string{},
+		Concurrency:  10,
+		Rate:         200,
+		TimeLimit:    60 * time.Second,
+		OpTimeout:    time.Second,
+		Quiesce:      2 * time.Second,
+		CheckTimeout: 2 * time.Minute,
+		CheckMemory:  4 << 30,
+		Seed:         1,
+		Faults:       []Fault{{Name: "partition"}},
+	}
+}
+
+// Fill gives every fault without times the usual ones: five of every ten
+// seconds, or less in a run that is too short for that.
+func (p *Plan) Fill() {
+	for i := range p.Faults {
+		f := &p.Faults[i]
+		if f.Every == 0 && !f.Once {
+			f.Every = max(min(10*time.Second, p.TimeLimit/2), 2*f.For)
+		}
+		if f.For == 0 && f.Once {
+			f.For = min(5*time.Second, p.TimeLimit/4)
+		}
+		if f.For == 0 {
+			f.For = f.Every / 2
+		}
+	}
+}
+
+// YAML writes the plan as a file that Parse reads back to the same plan.
+func (p Plan) YAML() []byte {
+	var b strings.Builder
+	line := func(key, format string, args ...any) {
+		fmt.Fprintf(&b, "%s: %s\n", key, fmt.Sprintf(format, args...))
+	}
+	line("target", "%s", scalar(p.Target))
+	line("nodes", "%d", p.Nodes)
+	line("workload", "%s", scalar(p.Workload))
+	if len(p.Level) > 0 {
+		fmt.Fprintf(&b, "level:\n")
+		for _, k := range sortedKeys(p.Level) {
+			fmt.Fprintf(&b, "  %s: %s\n", scalar(k), scalar(p.Level[k]))
+		}
+	}
+	line("concurrency", "%d", p.Concurrency)
+	line("rate", "%g", p.Rate)
+	line("time-limit", "%v", p.TimeLimit)
+	line("op-timeout", "%v", p.OpTimeout)
+	line("quiesce", "%v", p.Quiesce)
+	line("check-timeout", "%v", p.CheckTimeout)
+	line("check-memory", "%s", formatSize(p.CheckMemory))
+	line("seed", "%d", p.Seed)
+	if len(p.Faults) == 0 {
+		line("faults", "[]")
+		return []byte(b.String())
+	}
+	fmt.Fprintf(&b, "faults:\n")
+	for _, f := range p.Faults {
+		when := fmt.Sprintf("every: %v", f.Every)
+		if f.Once {
+			when = fmt.Sprintf("at: %v", f.At)
+		}
+		fmt.Fprintf(&b, "  - {fault: %s, %s, for: %v}\n", scalar(f.Name), when, f.For)
+	}
+	return []byte(b.String())
+}
+
+// scalar quotes a string where YAML would read it as something else.
+func scalar(s string) string {
+	out, err := yaml.Marshal(s)
+	if err != nil {
+		return fmt.Sprintf("%q", s)
+	}
+	return strings.TrimSpace(string(out))
+}
