@@ -92,7 +92,7 @@ type Config struct {
 	System   targets.System
 	Workload workloads.Workload
 	Schedule nemesis.Schedule
-	Journal  Journal
+	Journal  history.Recorder
 	// Watch, if set, sees every event, from any task; Phase hears what the
 	// run is about to do.
 	Watch func(history.Event)

@@ -17,13 +17,6 @@ import (
 	"github.com/capstan-dev/capstan/workloads/gen"
 )
 
-// Journal takes the events of a run. Append may be called from any task.
-type Journal interface {
-	Append(history.Event) error
-	// Flush brings everything so far to disk.
-	Flush() error
-}
-
 // Loop is the scheduler: it asks a source for operations, gives them to its
 // workers, and tells the source what happened. Each worker has one call in
 // flight. After an unknown outcome the worker's process retires, and a new
@@ -38,7 +31,7 @@ type Loop struct {
 	OpTimeout time.Duration
 	Open      func(ctx context.Context, node string, process int) (io.Closer, error)
 	Bind      func(io.Closer) (workloads.Client, error)
-	Journal   Journal
+	Journal   history.Recorder
 	// Watch, if set, sees every event, from any task.
 	Watch func(history.Event)
 

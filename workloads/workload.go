@@ -39,7 +39,7 @@ type Workload interface {
 	// error that says which interface the connection lacks. It does not use
 	// the connection: a typed nil answers whether a target can do a workload.
 	Bind(conn io.Closer) (Client, error)
-	Checks() []checker.Checker
+	Checks() ([]checker.Checker, error)
 }
 
 // Client invokes one operation over one connection.

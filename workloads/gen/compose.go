@@ -136,6 +136,9 @@ func (p *phases) Next(v View) (Step, Status) {
 	return Step{}, Done
 }
 
+// Chain runs the sources one after another without waiting in between.
+func Chain(srcs ...Source) Source { return &phases{router: newRouter(srcs)} }
+
 // Synchronize waits until every worker is free before it begins src.
 func Synchronize(src Source) Source { return &synchronize{Source: src} }
 

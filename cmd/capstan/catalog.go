@@ -1,0 +1,172 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/capstan-dev/capstan/checker/counter"
+	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/checker/sets"
+	"github.com/capstan-dev/capstan/internal/nearest"
+	"github.com/capstan-dev/capstan/nemesis"
+	"github.com/capstan-dev/capstan/plan"
+	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/postgres"
+	"github.com/capstan-dev/capstan/targets/sim"
+	"github.com/capstan-dev/capstan/workloads"
+	counterload "github.com/capstan-dev/capstan/workloads/counter"
+	registerload "github.com/capstan-dev/capstan/workloads/register"
+	setload "github.com/capstan-dev/capstan/workloads/set"
+)
+
+// This file is the list of all that ships. A new target, workload or fault is
+// a folder or file of its own, and one line here.
+
+func allTargets() []targets.Target {
+	return []targets.Target{
+		sim.Target{},
+		postgres.Target{},
+	}
+}
+
+// allWorkloads makes fresh workloads, with checks inside the plan's budgets.
+func allWorkloads(p plan.Plan) []workloads.Workload {
+	return []workloads.Workload{
+		registerload.New(linear.Options{Timeout: p.CheckTimeout, Memory: p.CheckMemory}),
+		setload.New(sets.Options{}),
+		counterload.New(counter.Options{}),
+	}
+}
+
+func allFaults() []nemesis.Kind {
+	return []nemesis.Kind{
+		nemesis.Partition(),
+		nemesis.Kill(),
+		nemesis.Pause(),
+		nemesis.Clock(),
+	}
+}
+
+// subject is a plan matched with what the catalog has.
+type subject struct {
+	plan     plan.Plan
+	target   targets.Target
+	topology targets.Topology
+	workload workloads.Workload
+	schedule nemesis.Schedule
+	// base is a function of the seed only, see harness.Schedule.
+}
+
+func named[T interface{ Name() string }](what, name string, all []T) (T, error) {
+	var names []string
+	for _, x := range all {
+		if x.Name() == name {
+			return x, nil
+		}
+		names = append(names, x.Name())
+	}
+	var none T
+	return none, fmt.Errorf("unknown %s %q%s; there are: %s", what, name, nearest.Hint(name, names), strings.Join(names, ", "))
+}
+
+// findTopology resolves TARGET[/TOPOLOGY].
+func findTopology(name string) (targets.Target, targets.Topology, error) {
+	first, rest, given := strings.Cut(name, "/")
+	t, err := named("target", first, allTargets())
+	if err != nil {
+		return nil, targets.Topology{}, err
+	}
+	var names []string
+	for _, top := range t.Topologies() {
+		if !given || top.Name == rest {
+			return t, top, nil
+		}
+		names = append(names, top.Name)
+	}
+	return nil, targets.Topology{}, fmt.Errorf("target %s has no topology %q%s; there are: %s",
+		first, rest, nearest.Hint(rest, names), strings.Join(names, ", "))
+}
+
+// resolve fills in what the plan leaves open and matches it with the catalog.
+// It reports everything that is wrong, not only the first.
+func resolve(p plan.Plan, schedule func(plan.Plan) (nemesis.Schedule, error)) (subject, error) {
+	s := subject{}
+	var errs []error
+	var err error
+	if s.target, s.topology, err = findTopology(p.Target); err != nil {
+		errs = append(errs, err)
+	} else {
+		p.Target = s.target.Name() + "/" + s.topology.Name
+		p, err = fillTopology(p, s.topology)
+		errs = append(errs, err)
+	}
+	if s.workload, err = named("workload", p.Workload, allWorkloads(p)); err != nil {
+		errs = append(errs, err)
+	} else if s.target != nil {
+		if _, err := s.workload.Bind(s.topology.Conn); err != nil {
+			errs = append(errs, fmt.Errorf("target %s cannot do workload %s: %w", p.Target, p.Workload, err))
+		}
+	}
+	p.Fill()
+	errs = append(errs, checkFaults(p, s.topology)...)
+	if err := errors.Join(errs...); err != nil {
+		return s, err
+	}
+	s.plan = p
+	s.schedule, err = schedule(p)
+	return s, err
+}
+
+// fillTopology sets nodes and levels to their defaults and checks the others.
+func fillTopology(p plan.Plan, t targets.Topology) (plan.Plan, error) {
+	var errs []error
+	if p.Nodes == 0 {
+		p.Nodes = t.Nodes
+	}
+	if p.Nodes < t.Min || p.Nodes > t.Max {
+		errs = append(errs, fmt.Errorf("target %s takes %d to %d nodes, not %d", p.Target, t.Min, t.Max, p.Nodes))
+	}
+	given := p.Level
+	p.Level = map[string]string{}
+	var names []string
+	for _, l := range t.Levels {
+		names = append(names, l.Name)
+		v, ok := given[l.Name]
+		switch {
+		case !ok && len(l.Values) > 0:
+			v = l.Values[0]
+		case !ok:
+			v = l.Default
+		case len(l.Values) > 0 && !slices.Contains(l.Values, v):
+			errs = append(errs, fmt.Errorf("level %s of %s cannot be %q%s; it can be: %s",
+				l.Name, p.Target, v, nearest.Hint(v, l.Values), strings.Join(l.Values, ", ")))
+		}
+		p.Level[l.Name] = v
+	}
+	for name := range given {
+		if !slices.Contains(names, name) {
+			errs = append(errs, fmt.Errorf("target %s has no level %q%s; there are: %s",
+				p.Target, name, nearest.Hint(name, names), strings.Join(names, ", ")))
+		}
+	}
+	return p, errors.Join(errs...)
+}
+
+func checkFaults(p plan.Plan, t targets.Topology) []error {
+	var errs []error
+	for _, f := range p.Faults {
+		_, err := nemesis.Parse(allFaults(), f.Name)
+		kind, _, _ := strings.Cut(f.Name, ":")
+		if err == nil && t.Name != "" && !slices.Contains(t.Faults, kind) {
+			err = fmt.Errorf("target %s cannot have fault %s; it can have: %s",
+				p.Target, kind, strings.Join(append(slices.Clone(t.Faults), "none"), ", "))
+		}
+		if err != nil && f.Line > 0 {
+			err = fmt.Errorf("line %d: %w", f.Line, err)
+		}
+		errs = append(errs, err)
+	}
+	return errs
+}

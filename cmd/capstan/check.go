@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/avail"
+	"github.com/capstan-dev/capstan/checker/counter"
+	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/checker/sets"
+	"github.com/capstan-dev/capstan/checker/strength"
+	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/internal/nearest"
+	"github.com/capstan-dev/capstan/plan"
+	"github.com/capstan-dev/capstan/reports"
+	"github.com/spf13/cobra"
+)
+
+// checkOptions are the flags of check; the zero value means: as the run's plan
+// says.
+type checkOptions struct {
+	model, init string
+	timeout     time.Duration
+	memory      int64
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var o checkOptions
+	var memory string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check FILE|DIR...",
+		Short: "Judge recorded histories: run directories, history.jsonl, or Jepsen's EDN",
+		Long: `Checks each history and prints FILE, the verdict, and the reason, separated by
+tabs; the witness follows if there is only one file. Independent keys are split
+by themselves. Without --model a run directory gets the checks of its workload,
+and any other history the model that its operations suggest.`,
+		Example: `  capstan check runs/20261122T140311-sim-async-register
+  capstan check history.edn --model cas-register --init 0
+  capstan check --model set *.edn`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("check needs at least one file or run directory")
+			}
+			if err := o.validate(memory); err != nil {
+				return err
+			}
+			return a.check(args, o, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&o.model, "model", "", "`MODEL` to check against: "+strings.Join(models(), ", "))
+	cmd.Flags().StringVar(&o.init, "init", "", "initial `VALUE` of registers, as JSON (default: absent)")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "time for each file, after which the verdict is unknown")
+	cmd.Flags().StringVar(&memory, "memory", "4GiB", "memory bound, above which the verdict is unknown")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one results object a line")
+	return cmd
+}
+
+func models() []string { return append(linear.Models(), "set", "counter") }
+
+func (o *checkOptions) validate(memory string) error {
+	var err error
+	if o.memory, err = plan.ParseSize(memory); err != nil {
+		return usage("--memory: %w", err)
+	}
+	if o.timeout <= 0 {
+		return usage("--timeout %v: want more than 0s", o.timeout)
+	}
+	if o.init != "" && !json.Valid([]byte(o.init)) {
+		return usage("--init %q: want a value in JSON, like 0 or \"a\"", o.init)
+	}
+	if o.model != "" {
+		if _, err := o.checker(o.model); err != nil {
+			return usage("--model: %w", err)
+		}
+	}
+	return nil
+}
+
+// checker makes the checker of a model.
+func (o checkOptions) checker(model string) (checker.Checker, error) {
+	switch model {
+	case "set", "set-full":
+		return sets.New(sets.Options{}), nil
+	case "counter":
+		return counter.New(counter.Options{}), nil
+	}
+	opts := linear.Options{Timeout: o.timeout, Memory: o.memory}
+	if o.init != "" {
+		opts.Init = json.RawMessage(o.init)
+	}
+	c, err := linear.New(model, opts)
+	if err != nil {
+		return nil, fmt.Errorf("unknown model %q%s; there are: %s", model,
+			nearest.Hint(model, models()), strings.Join(models(), ", "))
+	}
+	return c, nil
+}
+
+func (a *app) check(files []string, o checkOptions, asJSON bool) error {
+	worst := exitValid
+	for _, f := range files {
+		res, err := a.checkFile(f, o)
+		code := verdictCode(res.Verdict)
+		if err != nil {
+			fmt.Fprintf(a.err, "error: %v\n", err)
+			if code != exitInvalid {
+				code = exitData
+			}
+		}
+		if asJSON {
+			b, err := json.Marshal(res)
+			if err != nil {
+				return withCode(exitBug, fmt.Errorf("encode results: %w", err))
+			}
+			fmt.Fprintf(a.out, "%s\n", b)
+		} else {
+			fmt.Fprintf(a.out, "%s\t%s\t%s\n", f, res.Verdict, oneLine(res.Reason))
+		}
+		if len(files) == 1 && !asJSON {
+			if err := reports.Witnesses(a.out, res); err != nil {
+				return withCode(exitBug, err)
+			}
+		}
+		worst = worseCode(worst, code)
+		if a.ctx.Err() != nil {
+			return &exitError{code: exitInterrupted}
+		}
+	}
+	if worst == exitValid {
+		return nil
+	}
+	return &exitError{code: worst}
+}
+
+// oneLine keeps a reason within its column.
+func oneLine(s string) string {
+	return strings.NewReplacer("\n", "; ", "\t", " ").Replace(strings.TrimSpace(s))
+}
+
+// worseCode ranks a violation over data that cannot be read over unknown.
+func worseCode(a, b int) int {
+	rank := map[int]int{exitValid: 0, exitUnknown: 1, exitData: 2, exitInvalid: 3}
+	if rank[b] > rank[a] {
+		return b
+	}
+	return a
+}
+
+func verdictCode(v checker.Verdict) int {
+	switch v {
+	case checker.Valid:
+		return exitValid
+	case checker.Invalid:
+		return exitInvalid
+	}
+	return exitUnknown
+}
+
+// checkFile judges one history. If it cannot be read to its end, what could
+// be read is checked: a violation in it stands, anything else is unknown.
+func (a *app) checkFile(path string, o checkOptions) (reports.Results, error) {
+	if dir, ok := runDirOf(path); ok && o.model == "" {
+		run, err := checkRun(a.stop, dir, o)
+		run.Results.File = path
+		return run.Results, err
+	}
+	h, _, readErr := history.Open(path)
+	res := reports.Results{Version: reports.ResultsVersion, File: path, Verdict: checker.Unknown, Checks: []checker.Result{}}
+	if readErr != nil && (h == nil || len(h.Events) == 0) {
+		res.Reason = readErr.Error()
+		return res, readErr
+	}
+	model := o.model
+	if model == "" {
+		var err error
+		if model, err = suggestModel(h); err != nil {
+			res.Reason = err.Error()
+			return res, errors.Join(readErr, err)
+		}
+	}
+	c, err := o.checker(model)
+	if err != nil {
+		res.Reason = err.Error()
+		return res, err
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(a.stop, o.timeout)
+	defer cancel()
+	results := []checker.Result{checker.Run(ctx, c, h)}
+	if readErr != nil {
+		results = append(results, checker.Result{Name: "complete", Verdict: checker.Unknown, Anomalies: []checker.Anomaly{},
+			Reason: fmt.Sprintf("only the first %d events could be read: %v", len(h.Events), readErr)})
+	}
+	res = reports.Summarize(results, h)
+	res.File, res.Checked = path, time.Since(began)
+	return res, readErr
+}
+
+// runDirOf says whether a path is, or lies in, a run directory.
+func runDirOf(path string) (string, bool) {
+	dir := path
+	if filepath.Base(path) == "history.jsonl" {
+		dir = filepath.Dir(path)
+	}
+	_, err := os.Stat(plan.Dir(dir).Plan())
+	return dir, err == nil
+}
+
+// suggestModel picks the model by the names of the operations.
+func suggestModel(h *history.History) (string, error) {
+	fs := map[string]bool{}
+	arrays := false
+	for _, e := range h.Events {
+		if e.Process < 0 {
+			continue
+		}
+		fs[e.F] = true
+		arrays = arrays || e.F == "read" && e.Kind == history.OK && strings.HasPrefix(strings.TrimSpace(string(e.Value)), "[")
+	}
+	switch {
+	case fs["acquire"] || fs["release"]:
+		return "mutex", nil
+	case fs["cas"]:
+		return "cas-register", nil
+	case fs["write"]:
+		return "register", nil
+	case fs["add"] && arrays:
+		return "set", nil
+	case fs["add"]:
+		return "counter", nil
+	}
+	return "", fmt.Errorf("the operations do not tell the model; give --model, one of %s", strings.Join(models(), ", "))
+}
+
+// checkRun judges a run directory: the checks of its workload, whether its
+// faults were proven, and whether it is strong enough to say anything.
+func checkRun(ctx context.Context, dir string, o checkOptions) (reports.Run, error) {
+	r := reports.Run{Dir: plan.Dir(dir)}
+	r.Results = reports.Results{Version: reports.ResultsVersion, Verdict: checker.Unknown, Checks: []checker.Result{}}
+	var err error
+	if r.Plan, err = plan.ReadFile(r.Dir.Plan(), plan.Plan{Level: map[string]string{}}); err != nil {
+		r.Results.Reason = err.Error()
+		return r, err
+	}
+	if o.timeout > 0 {
+		r.Plan.CheckTimeout = o.timeout
+	}
+	if o.memory > 0 {
+		r.Plan.CheckMemory = o.memory
+	}
+	var notes []string
+	if r.Info, err = r.Dir.ReadInfo(); err != nil {
+		notes = append(notes, "the run did not end by itself: "+err.Error())
+	}
+	notes = append(notes, r.Info.Problems...)
+	h, readErr := history.ReadFile(r.Dir.History())
+	if h == nil || len(h.Events) == 0 && readErr != nil {
+		r.Results.Reason = readErr.Error()
+		return r, readErr
+	}
+	if readErr != nil {
+		notes = append(notes, readErr.Error())
+	}
+	r.History = h
+	w, err := named("workload", r.Plan.Workload, allWorkloads(r.Plan))
+	if err != nil {
+		return r, err
+	}
+	checks, err := w.Checks()
+	if err != nil {
+		return r, err
+	}
+	checks = append(checks,
+		strength.NewFaults(strength.FaultsOptions{Expect: len(r.Plan.Faults) > 0}),
+		strength.New(strength.Options{MinOK: 100, FinalReads: len(r.Plan.Faults) > 0}))
+	r.Results, err = runChecks(ctx, r.Plan, h, checks, notes)
+	return r, err
+}
+
+// runChecks runs each check within the plan's time.
+func runChecks(ctx context.Context, p plan.Plan, h *history.History, checks []checker.Checker, notes []string) (reports.Results, error) {
+	began := time.Now()
+	var results []checker.Result
+	for _, c := range checks {
+		limited, cancel := context.WithTimeout(ctx, p.CheckTimeout)
+		results = append(results, checker.Run(limited, c, h))
+		cancel()
+	}
+	if len(notes) > 0 {
+		results = append(results, checker.Result{Name: "run", Verdict: checker.Unknown,
+			Reason: strings.Join(notes, "; "), Anomalies: []checker.Anomaly{}})
+	}
+	res := reports.Summarize(results, h)
+	report, err := avail.Measure(h)
+	if err == nil {
+		res.Availability = &report
+	}
+	res.Checked = time.Since(began)
+	return res, nil
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/capstan-dev/capstan/harness"
+	"github.com/capstan-dev/capstan/nemesis"
+	"github.com/capstan-dev/capstan/plan"
+	"github.com/spf13/cobra"
+)
+
+// planFlags are the flags that shape a plan. They stand above the plan file.
+type planFlags struct {
+	file, workload       string
+	level, fault         []string
+	nodes, concurrency   int
+	rate, seed           string
+	timeLimit, opTimeout time.Duration
+}
+
+func (f *planFlags) register(cmd *cobra.Command) {
+	d := plan.Default()
+	fl := cmd.Flags()
+	fl.StringVar(&f.file, "plan", "", "plan `FILE` in YAML; flags stand above it")
+	fl.StringVar(&f.workload, "workload", d.Workload, "workload to drive (see `capstan list workloads`)")
+	fl.StringSliceVar(&f.level, "level", nil, "consistency level as `KNOB=VALUE`, repeatable (see `capstan list targets`)")
+	fl.StringSliceVar(&f.fault, "fault", []string{"partition"}, "fault as NAME or NAME:ARG, repeatable, or none (see `capstan list faults`)")
+	fl.IntVar(&f.nodes, "nodes", 0, "number of nodes (default: the topology's)")
+	fl.IntVar(&f.concurrency, "concurrency", d.Concurrency, "number of clients at a time")
+	fl.StringVar(&f.rate, "rate", fmt.Sprint(d.Rate), "operations a second over all clients, 0 for as many as they can")
+	fl.DurationVar(&f.timeLimit, "time-limit", d.TimeLimit, "how long operations are asked for")
+	fl.StringVar(&f.seed, "seed", fmt.Sprint(d.Seed), "seed of everything random, or `random`")
+	fl.DurationVar(&f.opTimeout, "op-timeout", d.OpTimeout, "time after which an operation's outcome is unknown")
+}
+
+// plan puts defaults, file, argument and flags together and resolves them.
+func (f *planFlags) plan(cmd *cobra.Command, args []string) (subject, error) {
+	p := plan.Default()
+	if f.file != "" {
+		var err error
+		if p, err = plan.ReadFile(f.file, p); err != nil {
+			return subject{}, withCode(exitData, err)
+		}
+	}
+	if len(args) > 0 {
+		p.Target = args[0]
+	}
+	if err := f.override(cmd, &p); err != nil {
+		return subject{}, withCode(exitUsage, err)
+	}
+	s, err := resolve(p, func(p plan.Plan) (nemesis.Schedule, error) {
+		return harness.Schedule(p, allFaults())
+	})
+	if err != nil {
+		code := exitUsage
+		if f.file != "" {
+			code, err = exitData, fmt.Errorf("%s: %w", f.file, err)
+		}
+		return s, withCode(code, err)
+	}
+	return s, nil
+}
+
+// override applies the flags that were given.
+func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
+	var errs []error
+	given := cmd.Flags().Changed
+	if given("workload") {
+		p.Workload = f.workload
+	}
+	if given("nodes") {
+		p.Nodes = f.nodes
+	}
+	if given("concurrency") {
+		p.Concurrency = f.concurrency
+	}
+	if given("time-limit") {
+		p.TimeLimit = f.timeLimit
+	}
+	if given("op-timeout") {
+		p.OpTimeout = f.opTimeout
+	}
+	if given("rate") {
+		rate, err := plan.ParseRate(f.rate)
+		p.Rate, errs = rate, append(errs, err)
+	}
+	if given("seed") {
+		seed, err := parseSeed(f.seed)
+		p.Seed, errs = seed, append(errs, err)
+	}
+	if given("fault") {
+		faults, err := parseFaults(f.fault)
+		p.Faults, errs = faults, append(errs, err)
+	}
+	for _, l := range f.level {
+		k, v, ok := strings.Cut(l, "=")
+		if !ok || k == "" || v == "" {
+			errs = append(errs, fmt.Errorf("--level %q: want KNOB=VALUE, like read=replica", l))
+			continue
+		}
+		p.Level[k] = v
+	}
+	switch {
+	case p.Concurrency < 1:
+		errs = append(errs, fmt.Errorf("--concurrency %d: want at least 1", p.Concurrency))
+	case given("nodes") && p.Nodes < 1:
+		errs = append(errs, fmt.Errorf("--nodes %d: want at least 1", p.Nodes))
+	case p.TimeLimit <= 0:
+		errs = append(errs, fmt.Errorf("--time-limit %v: want more than 0s", p.TimeLimit))
+	case p.OpTimeout <= 0:
+		errs = append(errs, fmt.Errorf("--op-timeout %v: want more than 0s", p.OpTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func parseSeed(s string) (uint64, error) {
+	if s == "random" {
+		return rand.Uint64() >> 16, nil
+	}
+	seed, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("--seed %q: want a whole number of at least 0, or random", s)
+	}
+	return seed, nil
+}
+
+func parseFaults(names []string) ([]plan.Fault, error) {
+	faults := []plan.Fault{}
+	for _, n := range names {
+		if n == "none" {
+			if len(names) > 1 {
+				return nil, errors.New("--fault none excludes other faults")
+			}
+			return faults, nil
+		}
+		faults = append(faults, plan.Fault{Name: n})
+	}
+	return faults, nil
+}

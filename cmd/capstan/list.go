@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/internal/nearest"
+	"github.com/capstan-dev/capstan/plan"
+	"github.com/capstan-dev/capstan/targets"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) listCommand() *cobra.Command {
+	sections := []struct {
+		name string
+		list func(io.Writer)
+	}{
+		{"targets", listTargets},
+		{"workloads", listWorkloads},
+		{"faults", listFaults},
+		{"checks", listChecks},
+	}
+	return &cobra.Command{
+		Use:       "list [targets|workloads|faults|checks]",
+		Short:     "List what there is, and who supports what",
+		ValidArgs: []string{"targets", "workloads", "faults", "checks"},
+		Args:      maxArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && !slices.Contains(cmd.ValidArgs, args[0]) {
+				return usage("cannot list %q%s; there are: %s", args[0],
+					nearest.Hint(args[0], cmd.ValidArgs), strings.Join(cmd.ValidArgs, ", "))
+			}
+			for i, s := range sections {
+				if len(args) == 1 && args[0] != s.name {
+					continue
+				}
+				if len(args) == 0 {
+					if i > 0 {
+						fmt.Fprintln(a.out)
+					}
+					fmt.Fprintf(a.out, "%s\n", strings.ToUpper(s.name))
+				}
+				s.list(a.out)
+			}
+			return nil
+		},
+	}
+}
+
+// eachTopology calls f for everything that can be run.
+func eachTopology(f func(targets.Target, targets.Topology)) {
+	for _, t := range allTargets() {
+		for _, top := range t.Topologies() {
+			f(t, top)
+		}
+	}
+}
+
+// listTargets prints the topologies with the matrix of workloads and faults.
+func listTargets(w io.Writer) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	loads := allWorkloads(plan.Default())
+	header := "TARGET\tNODES"
+	for _, l := range loads {
+		header += "\t" + l.Name()
+	}
+	for _, f := range allFaults() {
+		header += "\t" + f.Name
+	}
+	fmt.Fprintln(tw, header)
+	eachTopology(func(t targets.Target, top targets.Topology) {
+		fmt.Fprintf(tw, "%s/%s\t%d (%d-%d)", t.Name(), top.Name, top.Nodes, top.Min, top.Max)
+		for _, l := range loads {
+			_, err := l.Bind(top.Conn)
+			fmt.Fprint(tw, "\t", mark(err == nil))
+		}
+		for _, f := range allFaults() {
+			fmt.Fprint(tw, "\t", mark(slices.Contains(top.Faults, f.Name)))
+		}
+		fmt.Fprintln(tw)
+	})
+	tw.Flush()
+	eachTopology(func(t targets.Target, top targets.Topology) {
+		fmt.Fprintf(w, "\n%s/%s: %s\n", t.Name(), top.Name, top.Doc)
+		for _, l := range top.Levels {
+			values := strings.Join(l.Values, "|")
+			if values == "" {
+				values = fmt.Sprintf("(default %q)", l.Default)
+			}
+			fmt.Fprintf(w, "  --level %s=%s\n      %s\n", l.Name, values, l.Doc)
+		}
+	})
+}
+
+func mark(ok bool) string {
+	if ok {
+		return "yes"
+	}
+	return "-"
+}
+
+func listWorkloads(w io.Writer) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range allWorkloads(plan.Default()) {
+		fmt.Fprintf(tw, "%s\t%s\n", l.Name(), l.Doc())
+	}
+	tw.Flush()
+}
+
+func listFaults(w io.Writer) {
+	for _, f := range allFaults() {
+		fmt.Fprintf(w, "%s[:%s]\n    %s\n", f.Name, strings.Join(f.Args, "|"), f.Doc)
+	}
+}
+
+func listChecks(w io.Writer) {
+	fmt.Fprintf(w, "linearizable\n    per key, by porcupine; models for `capstan check --model`: %s\n", strings.Join(linear.Models(), ", "))
+	fmt.Fprintln(w, "set\n    lost, stale, duplicated, phantom and never-read elements")
+	fmt.Fprintln(w, "counter\n    lost and duplicated increments, non-monotonic reads")
+	fmt.Fprintln(w, "faults\n    every fault was proven in force and proven healed, or the run is unknown")
+	fmt.Fprintln(w, "strength\n    enough operations, concurrency, and reads after the heal, or the run is unknown")
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	var f planFlags
+	cmd := &cobra.Command{
+		Use:   "plan [TARGET[/TOPOLOGY]]",
+		Short: "Print the resolved plan and its fault schedule; run nothing",
+		Args:  maxArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := f.plan(cmd, args)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "%s", s.plan.YAML())
+			fmt.Fprintf(a.out, "\n# fault schedule of seed %d (fault, duration, start):\n", s.plan.Seed)
+			for _, step := range s.schedule {
+				fmt.Fprintf(a.out, "#   %v\n", step)
+			}
+			if len(s.schedule) == 0 {
+				fmt.Fprintln(a.out, "#   none")
+			}
+			return nil
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// maxArgs is cobra.MaximumNArgs with a usage error's exit code.
+func maxArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage("%s takes at most %d argument, got %q", cmd.CommandPath(), n, args)
+		}
+		return nil
+	}
+}

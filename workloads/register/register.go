@@ -1,0 +1,162 @@
+package register
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/workloads"
+	"github.com/capstan-dev/capstan/workloads/gen"
+)
+
+const (
+	// opsPerKey bounds a key's history: the search for a linearization grows
+	// with the square of it, at best.
+	opsPerKey = 200
+	// processesPerWorker bounds how many processes may crash on a key before
+	// the group moves on; each open call doubles the search, at worst.
+	processesPerWorker = 3
+)
+
+// New makes the workload of one run.
+func New(opts linear.Options) workloads.Workload { return &workload{opts: opts} }
+
+type workload struct {
+	opts linear.Options
+	// keys is the number of keys that the source has used so far.
+	keys int
+}
+
+func (*workload) Name() string { return "register" }
+
+func (*workload) Doc() string {
+	return "read, write and compare-and-set of independent registers with unique values; linearizability per key"
+}
+
+// Source lets groups of workers share a key, two workers for each node where
+// there are enough, so that both sides of every cut meet on it.
+func (w *workload) Source(p workloads.Params) gen.Source {
+	group := min(p.Concurrency, 2*p.Nodes)
+	return gen.ConcurrentKeys(group, 0, func(key int) gen.Source {
+		w.keys = max(w.keys, key+1)
+		rng := rand.New(rand.NewPCG(p.Seed, uint64(key)))
+		return gen.ProcessLimit(processesPerWorker*group, gen.Limit(opsPerKey, newKey(rng)))
+	})
+}
+
+// Final reads every key once through every node.
+func (w *workload) Final(p workloads.Params) gen.Source {
+	var reads []gen.Source
+	for key := range w.keys {
+		reads = append(reads, readFromEach(p, key))
+	}
+	return gen.Chain(reads...)
+}
+
+func readFromEach(p workloads.Params, key int) gen.Source {
+	read := gen.Op{F: "read", Value: gen.Keyed(key, nil)}
+	each := gen.EachWorker(func(int) gen.Op { return read })
+	idle := gen.Limit(0, gen.Repeat(read))
+	return gen.Reserve(idle, gen.Part{Workers: min(p.Nodes, p.Concurrency), Source: each})
+}
+
+// key generates the operations of one register: half reads, the rest writes
+// and compare-and-sets. Every value is written at most once; the old value of
+// a compare-and-set is the last one that somebody saw.
+type key struct {
+	rng        *rand.Rand
+	next, seen int
+	gen.Source
+}
+
+func newKey(rng *rand.Rand) gen.Source {
+	k := &key{rng: rng}
+	k.Source = gen.Func(k.op)
+	return k
+}
+
+func (k *key) op() gen.Op {
+	switch x := k.rng.IntN(4); {
+	case x < 2:
+		return gen.Op{F: "read", Value: json.RawMessage("null")}
+	case x == 2 || k.seen == 0:
+		k.next++
+		return gen.Op{F: "write", Value: strconv.AppendInt(nil, int64(k.next), 10)}
+	}
+	k.next++
+	return gen.Op{F: "cas", Value: fmt.Appendf(nil, "[%d,%d]", k.seen, k.next)}
+}
+
+func (k *key) Observe(_ int, e history.Event) {
+	if e.Kind != history.OK {
+		return
+	}
+	if e.F == "cas" {
+		var pair [2]int
+		if json.Unmarshal(e.Value, &pair) == nil {
+			k.seen = pair[1]
+		}
+		return
+	}
+	var v *int
+	if json.Unmarshal(e.Value, &v) == nil && v != nil {
+		k.seen = *v
+	}
+}
+
+// Bind wants a Store.
+func (*workload) Bind(conn io.Closer) (workloads.Client, error) {
+	s, ok := conn.(Store)
+	if !ok {
+		return nil, fmt.Errorf("the connection has no read, write and cas of registers")
+	}
+	return client{s}, nil
+}
+
+func (w *workload) Checks() ([]checker.Checker, error) {
+	c, err := linear.New("cas-register", w.opts)
+	if err != nil {
+		return nil, fmt.Errorf("make checker: %w", err)
+	}
+	return []checker.Checker{c}, nil
+}
+
+type client struct{ store Store }
+
+func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) {
+	key, arg, err := gen.SplitKeyed(op.Value)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", history.ErrNotApplied, err)
+	}
+	switch op.F {
+	case "read":
+		v, ok, err := c.store.Read(ctx, key)
+		if err != nil || !ok {
+			return gen.Keyed(key, nil), err
+		}
+		return gen.Keyed(key, strconv.AppendInt(nil, int64(v), 10)), nil
+	case "write":
+		var v int
+		if err := json.Unmarshal(arg, &v); err != nil {
+			return nil, fmt.Errorf("%w: decode write: %w", history.ErrNotApplied, err)
+		}
+		return nil, c.store.Write(ctx, key, v)
+	case "cas":
+		var v [2]int
+		if err := json.Unmarshal(arg, &v); err != nil {
+			return nil, fmt.Errorf("%w: decode cas: %w", history.ErrNotApplied, err)
+		}
+		ok, err := c.store.CAS(ctx, key, v[0], v[1])
+		if err == nil && !ok {
+			err = fmt.Errorf("%w: the value is not %d", history.ErrNotApplied, v[0])
+		}
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: register has no operation %q", history.ErrNotApplied, op.F)
+}
