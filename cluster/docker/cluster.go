@@ -1,0 +1,346 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/capstan-dev/capstan/cluster"
+)
+
+// closeTimeout bounds the removal of a cluster.
+const closeTimeout = time.Minute
+
+// Spec is a request for a cluster.
+type Spec struct {
+	// RunID labels everything that is made. It may have letters, digits, and
+	// any of _.- and begins with a letter or digit.
+	RunID string
+	Nodes []NodeSpec
+	// Keep leaves the containers running after Close.
+	Keep bool
+}
+
+// NodeSpec is one node.
+type NodeSpec struct {
+	// Name is the node's host name and DNS alias.
+	Name string
+	// Ports of the node to publish on the engine's loopback.
+	Ports []int
+	// Server is the container that joins the holder; nil for a bare node,
+	// which is a holder alone.
+	Server *Server
+}
+
+// Server is the container of the system under test.
+type Server struct {
+	// Name is what runs, e.g. "postgres"; it names the log file.
+	Name string
+	// Image is present, see Engine.EnsureImage.
+	Image           string
+	User            string
+	Env             []string
+	Entrypoint, Cmd []string
+	// Files are put into the container before its first start.
+	Files []File
+	// Volumes are the paths at which the container gets volumes, removed with
+	// the run.
+	Volumes []string
+	// Memory in bytes and CPUs limit the container; 0 is no limit.
+	Memory int64
+	CPUs   float64
+	// ShmSize is the size of /dev/shm in bytes; 0 is the engine's default.
+	ShmSize int64
+}
+
+// File is put into a container.
+type File struct {
+	Path    string
+	Mode    int64
+	Content []byte
+}
+
+// Bare is n nodes without servers: n1, n2, ...
+func Bare(n int) []NodeSpec {
+	nodes := make([]NodeSpec, n)
+	for i := range nodes {
+		nodes[i].Name = "n" + strconv.Itoa(i+1)
+	}
+	return nodes
+}
+
+// Node is one running node.
+type Node struct {
+	Name string
+	// IP and IP6 are the addresses in the run's network.
+	IP, IP6 netip.Addr
+	// HolderID and ServerID are the containers; ServerID is empty for a bare
+	// node.
+	HolderID, ServerID string
+
+	spec  NodeSpec
+	ports map[int]int
+	agent *agent
+}
+
+// Cluster is a running set of nodes.
+type Cluster struct {
+	RunID string
+	Nodes []*Node
+	Net   *Network
+	Procs *Processes
+
+	e       *Engine
+	log     *slog.Logger
+	keep    bool
+	owner   map[string]string // labels
+	network string
+	stop    context.CancelFunc
+	leases  sync.WaitGroup
+}
+
+var validRunID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+// Start makes a cluster: network, holders, servers. It first sweeps away what
+// dead runs left. It returns when every server's process was started and
+// canaries pass over every link; whether a server answers is for its target
+// to ask. The half-built cluster comes with the error, to be closed; it is
+// nil only if nothing was made.
+func (e *Engine) Start(ctx context.Context, spec Spec) (*Cluster, error) {
+	if err := e.check(spec); err != nil {
+		return nil, err
+	}
+	removed, err := e.Sweep(ctx)
+	if err != nil {
+		e.log.Warn("sweep is incomplete", "err", err)
+	}
+	if !removed.Empty() {
+		e.log.Info("removed what dead runs left", "what", removed.String())
+	}
+	image, err := e.EnsureImage(ctx, holderImage())
+	if err != nil {
+		return nil, err
+	}
+	c := e.newCluster(spec)
+	err = c.up(ctx, image.Ref, true)
+	var no6 *noIPv6Error
+	if errors.As(err, &no6) {
+		e.log.Info("cluster goes without IPv6", "cause", no6.Err)
+		if err := c.remove(ctx); err != nil {
+			return c, err
+		}
+		c = e.newCluster(spec)
+		err = c.up(ctx, image.Ref, false)
+	}
+	return c, err
+}
+
+func (e *Engine) check(spec Spec) error {
+	if !validRunID.MatchString(spec.RunID) {
+		return fmt.Errorf("run id %q is no name for containers", spec.RunID)
+	}
+	if n := len(spec.Nodes); n < 1 || n > maxNodes {
+		return fmt.Errorf("%d nodes, want 1 to %d", n, maxNodes)
+	}
+	if e.remote() {
+		return &Error{
+			Doing: "use the engine at " + e.Host(), Err: errors.New("it is on another machine"),
+			Advice: "nodes' ports are published on the engine's loopback, out of reach from here: run capstan on that machine",
+		}
+	}
+	return nil
+}
+
+func (e *Engine) newCluster(spec Spec) *Cluster {
+	c := &Cluster{RunID: spec.RunID, e: e, log: e.log, keep: spec.Keep, owner: self().labels(time.Now())}
+	for _, n := range spec.Nodes {
+		c.Nodes = append(c.Nodes, &Node{Name: n.Name, spec: n})
+	}
+	c.Net = newNetwork(c)
+	c.Procs = &Processes{c: c}
+	return c
+}
+
+func (c *Cluster) up(ctx context.Context, holder string, v6 bool) error {
+	id, plan, err := c.e.createNetwork(ctx, c.name(""), c.RunID, c.labels(nil), v6)
+	if err != nil {
+		if v6 && !errors.Is(err, errNoSubnet) {
+			return &noIPv6Error{err}
+		}
+		return err
+	}
+	c.network = id
+	for i, n := range c.Nodes {
+		n.IP, n.IP6 = host(plan.v4, firstNode+i), host(plan.v6, firstNode+i)
+	}
+	if err := c.startHolders(ctx, holder, v6); err != nil {
+		return err
+	}
+	c.renewLeases(ctx)
+	// The first canaries wait for the kernel's IPv6 addresses, which takes a
+	// while; the servers start in the meantime.
+	return join(
+		func() error { return c.Net.settle(ctx, v6) },
+		func() error { return c.each(func(n *Node) error { return c.startServer(ctx, n) }) },
+	)
+}
+
+// labels are those of the owner and the run, and of the node if there is one.
+func (c *Cluster) labels(n *Node) map[string]string {
+	l := maps.Clone(c.owner)
+	l[labelRun] = c.RunID
+	l[labelKeep] = strconv.FormatBool(c.keep)
+	if n != nil {
+		l[labelNode] = n.Name
+	}
+	return l
+}
+
+// name is that of a thing in the engine.
+func (c *Cluster) name(suffix string) string {
+	if suffix == "" {
+		return "capstan-" + c.RunID
+	}
+	return "capstan-" + c.RunID + "-" + suffix
+}
+
+func (c *Cluster) node(name string) (*Node, error) {
+	for _, n := range c.Nodes {
+		if n.Name == name {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("no node %s", name)
+}
+
+// each runs f for all nodes at the same time.
+func (c *Cluster) each(f func(*Node) error) error {
+	fs := make([]func() error, len(c.Nodes))
+	for i, n := range c.Nodes {
+		fs[i] = func() error { return f(n) }
+	}
+	return join(fs...)
+}
+
+// join runs all at the same time and returns all errors.
+func join(fs ...func() error) error {
+	errs := make([]error, len(fs))
+	var wg sync.WaitGroup
+	for i, f := range fs {
+		wg.Go(func() { errs[i] = f() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Addr is where clients reach a published port of a node.
+func (c *Cluster) Addr(node string, port int) (string, error) {
+	n, err := c.node(node)
+	if err != nil {
+		return "", err
+	}
+	p, ok := n.ports[port]
+	if !ok {
+		return "", fmt.Errorf("%s: port %d is not published", node, port)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(p)), nil
+}
+
+// Cluster is the view that the harness and the faults have.
+func (c *Cluster) Cluster() *cluster.Cluster {
+	v := &cluster.Cluster{Net: c.Net, Procs: c.Procs, Why: map[string]string{
+		"Clocks": "the docker driver does not shift clocks yet",
+	}}
+	for _, n := range c.Nodes {
+		v.Nodes = append(v.Nodes, n.Name)
+	}
+	return v
+}
+
+// families tells which IP families canaries use.
+func (c *Cluster) families() string {
+	if c.Net.v6 {
+		return "IPv4 and IPv6"
+	}
+	return "IPv4"
+}
+
+// Close heals and removes the cluster; with Keep it heals and leaves it. It
+// does its work also when ctx has ended. It may be called twice.
+func (c *Cluster) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if c.keep {
+		return c.leave(ctx)
+	}
+	return c.remove(ctx)
+}
+
+func (c *Cluster) leave(ctx context.Context) error {
+	err := c.each(func(n *Node) error {
+		if n.agent == nil {
+			return nil
+		}
+		_, err := n.agent.call(ctx, "keep")
+		return err
+	})
+	c.detach()
+	return err
+}
+
+func (c *Cluster) remove(ctx context.Context) error {
+	c.detach()
+	_, err := c.e.removeRun(ctx, c.RunID)
+	return err
+}
+
+func (c *Cluster) detach() {
+	if c.stop != nil {
+		c.stop()
+		c.leases.Wait()
+		c.stop = nil
+	}
+	for _, n := range c.Nodes {
+		if n.agent != nil {
+			n.agent.close()
+		}
+	}
+}
+
+// renewLeases tells the agents every second that the harness is alive. It
+// goes on when ctx ends: faults are healed after that.
+func (c *Cluster) renewLeases(ctx context.Context) {
+	ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
+	for _, n := range c.Nodes {
+		c.leases.Go(func() {
+			tick := time.NewTicker(renewEvery)
+			defer tick.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-n.agent.done:
+					return
+				case <-tick.C:
+				}
+				if _, err := n.agent.call(ctx, "renew"); err != nil && ctx.Err() == nil {
+					c.log.Warn("lease is not renewed", "node", n.Name, "err", err)
+				}
+			}
+		})
+	}
+}
+
+// noIPv6Error says that a cluster cannot be had with IPv6.
+type noIPv6Error struct{ Err error }
+
+func (e *noIPv6Error) Error() string { return e.Err.Error() }
+func (e *noIPv6Error) Unwrap() error { return e.Err }

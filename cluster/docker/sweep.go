@@ -1,0 +1,243 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+)
+
+// youth is how long a run of an owner that cannot be looked at is left alone
+// when none of its holders runs: it may be just starting.
+const youth = 10 * time.Minute
+
+// Removed lists what was removed from the engine, by name.
+type Removed struct{ Containers, Networks, Volumes []string }
+
+// Empty is true if nothing was removed.
+func (r Removed) Empty() bool {
+	return len(r.Containers)+len(r.Networks)+len(r.Volumes) == 0
+}
+
+// String lists all, by kind.
+func (r Removed) String() string {
+	var parts []string
+	add := func(kind string, names []string) {
+		if len(names) > 0 {
+			slices.Sort(names)
+			parts = append(parts, kind+" "+strings.Join(names, ", "))
+		}
+	}
+	add("containers", r.Containers)
+	add("networks", r.Networks)
+	add("volumes", r.Volumes)
+	if parts == nil {
+		return "nothing"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// inventory is what carries our labels.
+type inventory struct {
+	containers []container.Summary
+	networks   []network.Summary
+	volumes    []*volume.Volume
+}
+
+// Sweep removes what runs left whose process is dead. Runs of living
+// processes stay, and kept clusters.
+func (e *Engine) Sweep(ctx context.Context) (Removed, error) {
+	inv, err := e.inventory(ctx, "")
+	if err != nil {
+		return Removed{}, err
+	}
+	abandoned := inv.abandoned(self(), time.Now())
+	return e.removeAll(ctx, inv.only(func(run string) bool { return abandoned[run] }))
+}
+
+// CleanOptions narrows what Clean removes.
+type CleanOptions struct {
+	// Run is the only run to remove; empty means all.
+	Run string
+	// Dead spares the runs of living processes, and kept clusters.
+	Dead bool
+}
+
+// Clean removes every container, network and volume that carries our label,
+// whoever made it, running, paused or dead.
+func (e *Engine) Clean(ctx context.Context, opts CleanOptions) (Removed, error) {
+	if opts.Dead && opts.Run == "" {
+		return e.Sweep(ctx)
+	}
+	return e.removeRun(ctx, opts.Run)
+}
+
+// removeRun removes a run, or all with the empty name.
+func (e *Engine) removeRun(ctx context.Context, run string) (Removed, error) {
+	inv, err := e.inventory(ctx, run)
+	if err != nil {
+		return Removed{}, err
+	}
+	return e.removeAll(ctx, inv)
+}
+
+// inventory lists what belongs to a run, or to any with the empty name.
+func (e *Engine) inventory(ctx context.Context, run string) (inv inventory, err error) {
+	label := labelRun
+	if run != "" {
+		label += "=" + run
+	}
+	f := filters.NewArgs(filters.Arg("label", label))
+	if inv.containers, err = e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: f}); err != nil {
+		return inv, fmt.Errorf("list our containers: %w", err)
+	}
+	if inv.networks, err = e.api.NetworkList(ctx, network.ListOptions{Filters: f}); err != nil {
+		return inv, fmt.Errorf("list our networks: %w", err)
+	}
+	vols, err := e.api.VolumeList(ctx, volume.ListOptions{Filters: f})
+	if err != nil {
+		return inv, fmt.Errorf("list our volumes: %w", err)
+	}
+	inv.volumes = vols.Volumes
+	return inv, nil
+}
+
+// only is the part that belongs to the runs for which keep is true.
+func (inv inventory) only(keep func(run string) bool) inventory {
+	return inventory{
+		containers: slices.DeleteFunc(inv.containers, func(c container.Summary) bool { return !keep(c.Labels[labelRun]) }),
+		networks:   slices.DeleteFunc(inv.networks, func(n network.Summary) bool { return !keep(n.Labels[labelRun]) }),
+		volumes:    slices.DeleteFunc(inv.volumes, func(v *volume.Volume) bool { return !keep(v.Labels[labelRun]) }),
+	}
+}
+
+// abandoned are the runs whose owner is dead. A running holder hangs on its
+// owner's pipe, so it tells that even an owner that cannot be looked at lives;
+// and in a kept cluster that it was left on purpose.
+func (inv inventory) abandoned(me owner, now time.Time) map[string]bool {
+	held := map[string]bool{}
+	for _, c := range inv.containers {
+		if c.Labels[labelRole] == "holder" && c.State == "running" {
+			held[c.Labels[labelRun]] = true
+		}
+	}
+	abandoned := map[string]bool{}
+	for _, l := range inv.labels() {
+		run, kept := l[labelRun], l[labelKeep] == "true"
+		switch ownerOf(l).life(me) {
+		case dead:
+			abandoned[run] = !kept || !held[run]
+		case foreign:
+			created, err := time.Parse(time.RFC3339, l[labelCreated])
+			abandoned[run] = !held[run] && (err != nil || now.Sub(created) > youth)
+		}
+	}
+	return abandoned
+}
+
+func (inv inventory) labels() (ls []map[string]string) {
+	for _, c := range inv.containers {
+		ls = append(ls, c.Labels)
+	}
+	for _, n := range inv.networks {
+		ls = append(ls, n.Labels)
+	}
+	for _, v := range inv.volumes {
+		ls = append(ls, v.Labels)
+	}
+	return ls
+}
+
+// removeAll removes the containers, then what they used. It goes on after an
+// error, and also when ctx was cancelled before.
+func (e *Engine) removeAll(ctx context.Context, inv inventory) (Removed, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var r Removed
+	note := func(list *[]string, name string, err error) error {
+		if err != nil && !cerrdefs.IsNotFound(err) {
+			return fmt.Errorf("remove %s: %w", name, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		*list = append(*list, name)
+		return nil
+	}
+	// Servers go first: a holder's address belongs to them as well.
+	var servers, holders, networks, volumes []func() error
+	for _, c := range inv.containers {
+		rm := func() error {
+			return note(&r.Containers, strings.TrimPrefix(c.Names[0], "/"), e.removeContainer(ctx, c))
+		}
+		if c.Labels[labelRole] == "holder" {
+			holders = append(holders, rm)
+		} else {
+			servers = append(servers, rm)
+		}
+	}
+	for _, n := range inv.networks {
+		networks = append(networks, func() error {
+			return note(&r.Networks, n.Name, e.removeNetwork(ctx, n.ID))
+		})
+	}
+	for _, v := range inv.volumes {
+		volumes = append(volumes, func() error {
+			return note(&r.Volumes, v.Name, e.api.VolumeRemove(ctx, v.Name, true))
+		})
+	}
+	err := errors.Join(join(servers...), join(holders...), join(networks...), join(volumes...))
+	return r, err
+}
+
+// removeContainer removes one container with its anonymous volumes, whatever
+// state it is in.
+func (e *Engine) removeContainer(ctx context.Context, c container.Summary) error {
+	if c.State == "paused" {
+		// An error is that it is paused no more.
+		_ = e.api.ContainerUnpause(ctx, c.ID)
+	}
+	err := e.api.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	if !cerrdefs.IsConflict(err) {
+		return err
+	}
+	// Somebody else removes it at the same time: wait for that.
+	gone, failed := e.api.ContainerWait(ctx, c.ID, container.WaitConditionRemoved)
+	select {
+	case <-gone:
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// removeNetwork puts out first what does not belong to us, a container that
+// somebody attached to look around.
+func (e *Engine) removeNetwork(ctx context.Context, id string) error {
+	err := e.api.NetworkRemove(ctx, id)
+	if err == nil || cerrdefs.IsNotFound(err) {
+		return err
+	}
+	n, ierr := e.api.NetworkInspect(ctx, id, network.InspectOptions{})
+	if ierr != nil {
+		return errors.Join(err, ierr)
+	}
+	for endpoint := range n.Containers {
+		if derr := e.api.NetworkDisconnect(ctx, id, endpoint, true); derr != nil {
+			err = errors.Join(err, derr)
+		}
+	}
+	if e.api.NetworkRemove(ctx, id) == nil {
+		return nil
+	}
+	return err
+}
