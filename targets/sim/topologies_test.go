@@ -1,0 +1,78 @@
+package sim
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// seeds is how many each rate is measured over; CAPSTAN_SEEDS overrides it.
+func seeds(normal int) int {
+	if n, err := strconv.Atoi(os.Getenv("CAPSTAN_SEEDS")); err == nil {
+		return n
+	}
+	return normal
+}
+
+func caught(t *testing.T, sc scenario, n int) int {
+	t.Helper()
+	hits := 0
+	for seed := range n {
+		sc.seed = uint64(seed + 1)
+		r := drive(t, sc)
+		if r.ok < 50 {
+			t.Errorf("seed %d: only %d ok operations", sc.seed, r.ok)
+		}
+		if v := r.verdict(sc.verb); v != "" {
+			hits++
+		}
+	}
+	return hits
+}
+
+func small(topology, verb, fault string, levels map[string]string) scenario {
+	return scenario{
+		topology: topology, levels: levels, fault: fault,
+		clients: 10, length: 16 * time.Second, keys: 3, verb: verb,
+	}
+}
+
+func TestHealthyIsNeverAccused(t *testing.T) {
+	for _, topology := range []string{"sync"} {
+		for _, fault := range []string{"none", "partition:primary", "partition:halves", "kill:primary", "kill:all", "kill:majority", "pause:primary", "pause:majority", "clock:one"} {
+			for _, verb := range []string{"register", "set", "counter"} {
+				t.Run(fmt.Sprint(topology, "/", verb, "/", fault), func(t *testing.T) {
+					n := seeds(3)
+					if hits := caught(t, small(topology, verb, fault, nil), n); hits > 0 {
+						t.Errorf("accused in %d of %d seeds", hits, n)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestAsyncIsCaught(t *testing.T) {
+	n := seeds(10)
+	hits := caught(t, small("async", "register", "partition:primary", nil), n)
+	t.Logf("async under partition:primary: caught in %d of %d seeds", hits, n)
+	if hits < n*9/10 {
+		t.Errorf("caught in %d of %d seeds", hits, n)
+	}
+}
+
+func TestBugsAreCaught(t *testing.T) {
+	for _, b := range Bugs() {
+		t.Run(b.Topology+"/"+b.Name, func(t *testing.T) {
+			n := seeds(5)
+			sc := small(b.Topology, b.Workload, b.Fault, map[string]string{"bug": b.Name})
+			hits := caught(t, sc, n)
+			t.Logf("%s under %s: caught in %d of %d seeds", b.Workload, b.Fault, hits, n)
+			if hits == 0 {
+				t.Errorf("not caught in %d seeds", n)
+			}
+		})
+	}
+}
