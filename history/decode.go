@@ -224,6 +224,9 @@ func text(raw json.RawMessage) string {
 	if isNull(raw) {
 		return ""
 	}
+	if raw[0] == '"' && raw[len(raw)-1] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1])
+	}
 	var s string
 	if json.Unmarshal(raw, &s) == nil {
 		return s
@@ -237,6 +240,10 @@ func text(raw json.RawMessage) string {
 
 // number reads a natural number, also one written as 1e9 or "12".
 func number(raw json.RawMessage) (int64, error) {
+	c := cursor{b: raw, ok: true}
+	if n := c.integer(); c.ok && c.i == len(raw) {
+		return n, nil
+	}
 	s := text(raw)
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
@@ -253,19 +260,20 @@ func number(raw json.RawMessage) (int64, error) {
 }
 
 func process(raw json.RawMessage) (int, error) {
-	switch s := strings.TrimPrefix(text(raw), ":"); s {
+	c := cursor{b: raw, ok: true}
+	if n := c.integer(); c.ok && c.i == len(raw) && n <= math.MaxInt32 {
+		return int(n), nil
+	}
+	name := strings.TrimPrefix(text(raw), ":")
+	switch name {
 	case "":
 		return 0, errors.New(`missing, want a number or "nemesis"`)
 	case "nemesis", "-1":
 		return Nemesis, nil
 	}
-	raw = []byte(strings.TrimPrefix(text(raw), ":"))
-	n, err := number(raw)
-	if err != nil {
-		return 0, fmt.Errorf(`%w or "nemesis"`, err)
-	}
-	if n > math.MaxInt32 {
-		return 0, fmt.Errorf("got %d, want a number below 2^31", n)
+	n, err := number(json.RawMessage(name))
+	if err != nil || n > math.MaxInt32 {
+		return 0, fmt.Errorf(`got %.40s, want a number below 2^31 or "nemesis"`, raw)
 	}
 	return int(n), nil
 }

@@ -107,3 +107,15 @@ func appendString(b []byte, s string) []byte {
 	}
 	return append(b, '"')
 }
+
+// appendQuoted is appendString without the detour for what needs no escapes.
+func appendQuoted(b, s []byte) []byte {
+	for _, c := range s {
+		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return appendString(b, string(s))
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}

@@ -39,4 +39,10 @@ type Window struct {
 	StartErr, StopErr string
 	// Healed is true if the heal was recorded and proven.
 	Healed bool
+	// Stopped is true if the heal was at least begun, Started if the injection
+	// was completed, with success or not.
+	Started, Stopped bool
+	// Foreign is true if another tool's nemesis wrote the events: nothing is
+	// known of a proof then.
+	Foreign bool
 }

@@ -1,0 +1,119 @@
+package history
+
+import "encoding/json"
+
+// KeyHistory is what happened to one independent key.
+type KeyHistory struct {
+	// Key as JSON text, e.g. 3 or "a".
+	Key string
+	// History has the events of the clients with the key taken off their
+	// values; their indexes and times are those of the whole history.
+	History *History
+}
+
+// Keyed is true if the operations are on independent keys: every invocation
+// (in a history of completions only: every completion) carries [key, value]
+// with a key that is a number, a string or a boolean. What else looks like it
+// is told apart so: the reads of a single register carry null and those of a
+// set nothing of two elements; a cas must have a pair [old, new] behind the
+// key; and a transaction of two operations has a list where the key would be.
+func Keyed(h *History) bool {
+	start := Invoke
+	only := CompletionOnly(h)
+	some := false
+	for i := range h.Events {
+		e := &h.Events[i]
+		if e.Process == Nemesis || !only && e.Kind != start {
+			continue
+		}
+		key, value, ok := splitPair(e.Value)
+		if !ok || key[0] == '[' || key[0] == '{' || key[0] == 'n' {
+			return false
+		}
+		if e.F == "cas" {
+			if _, _, ok := splitPair(value); !ok {
+				return false
+			}
+		}
+		some = true
+	}
+	return some
+}
+
+// SplitKeys splits a keyed history into those of its keys, in order of first
+// appearance, without the nemesis. A history that is not keyed comes back as
+// the only one, with an empty key.
+func SplitKeys(h *History) []KeyHistory {
+	if !Keyed(h) {
+		return []KeyHistory{{History: h}}
+	}
+	var out []KeyHistory
+	at := map[string]int{}    // key -> position in out
+	open := map[int]int{}     // process -> position in out
+	only := CompletionOnly(h) // then each event has its own key
+	for i := range h.Events {
+		e := h.Events[i]
+		if e.Process == Nemesis {
+			continue
+		}
+		pos, busy := open[e.Process]
+		if e.Kind == Invoke || only || !busy {
+			key, _, ok := splitPair(e.Value)
+			if !ok {
+				continue // a stray completion that belongs to no key
+			}
+			if pos, ok = at[string(key)]; !ok {
+				pos = len(out)
+				at[string(key)] = pos
+				out = append(out, KeyHistory{Key: string(key), History: &History{}})
+			}
+			open[e.Process] = pos
+		}
+		e.Value = inner(&e, json.RawMessage(out[pos].Key))
+		out[pos].History.Events = append(out[pos].History.Events, e)
+	}
+	return out
+}
+
+// inner is the event's value without the key; a completion that did not
+// repeat the key keeps its value.
+func inner(e *Event, key json.RawMessage) json.RawMessage {
+	if key == nil {
+		return e.Value
+	}
+	if k, v, ok := splitPair(e.Value); ok && string(k) == string(key) {
+		return v
+	}
+	return e.Value
+}
+
+// splitPair splits a JSON array of exactly two elements.
+func splitPair(v json.RawMessage) (a, b json.RawMessage, ok bool) {
+	if len(v) == 0 || v[0] != '[' {
+		return nil, nil, false
+	}
+	i, ok := skipValue(v, 1)
+	if ok && i < len(v) && v[i] == ',' {
+		j, ok := skipValue(v, i+1)
+		if ok && j == len(v)-1 && v[j] == ']' {
+			return v[1:i], v[i+1 : j], true
+		}
+	}
+	if ok && i < len(v) && (v[i] == ']' || v[i] == ',') && !hasSpace(v) {
+		return nil, nil, false
+	}
+	var parts []json.RawMessage
+	if json.Unmarshal(v, &parts) != nil || len(parts) != 2 {
+		return nil, nil, false
+	}
+	return parts[0], parts[1], true
+}
+
+func hasSpace(v json.RawMessage) bool {
+	for _, c := range v {
+		if c == ' ' || c == '\n' || c == '\t' || c == '\r' {
+			return true
+		}
+	}
+	return false
+}
