@@ -100,7 +100,9 @@ func (p Plan) YAML() []byte {
 		fmt.Fprintf(&b, "%s: %s\n", key, fmt.Sprintf(format, args...))
 	}
 	line("target", "%s", scalar(p.Target))
-	line("nodes", "%d", p.Nodes)
+	if p.Nodes > 0 {
+		line("nodes", "%d", p.Nodes)
+	}
 	line("workload", "%s", scalar(p.Workload))
 	if len(p.Level) > 0 {
 		fmt.Fprintf(&b, "level:\n")

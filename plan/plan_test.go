@@ -1,0 +1,112 @@
+package plan_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/capstan-dev/capstan/plan"
+)
+
+func TestRoundTrip(t *testing.T) {
+	p := plan.Default()
+	p.Target, p.Nodes, p.Rate, p.Seed = "sim/raft", 5, 0.5, 1<<63
+	p.Level = map[string]string{"read": "local", "n": "3", "odd: name": "yes"}
+	p.Faults = []plan.Fault{{Name: "partition:one"}, {Name: "kill", At: 3 * time.Second, Once: true, For: time.Second}}
+	p.Fill()
+	got, err := plan.Parse("p.yaml", p.YAML(), plan.Plan{})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, p.YAML())
+	}
+	for i := range got.Faults {
+		got.Faults[i].Line = 0
+	}
+	if !reflect.DeepEqual(got, p) {
+		t.Errorf("got %+v\nwant %+v", got, p)
+	}
+}
+
+func TestFieldsThatAreNotNamedKeepTheirValue(t *testing.T) {
+	base := plan.Default()
+	p, err := plan.Parse("p.yaml", []byte("nodes: 3\n"), base)
+	if err != nil || p.Nodes != 3 || p.Target != base.Target || len(p.Faults) != 1 {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
+func TestMistakesNameTheirPlace(t *testing.T) {
+	tests := map[string]string{
+		"nodes: many\n":                               `p.yaml:1:8: nodes: want a whole number from 1 to 1000, got "many"`,
+		"target: sim\ntime-limit: 60\n":               "p.yaml:2:13: time-limit: want a duration with a unit, got the number 60; write 60s",
+		"wrkload: set\n":                              `p.yaml:1:1: unknown field "wrkload" (did you mean "workload"?)`,
+		"faults:\n  - {fault: partition, evry: 1s}\n": `p.yaml:2:24: faults[0]: unknown field "evry" (did you mean "every"?)`,
+		"faults: partition\n":                         "p.yaml:1:9: faults: want a list",
+		"faults: [{every: 1s}]\n":                     "the field fault is missing",
+		"faults: [{fault: kill, every: 1s, for: 2s}]": "must be shorter than every",
+		"faults: [{fault: kill, every: 1s, at: 2s}]":  "exclude each other",
+		"level: replica\n":                            "p.yaml:1:8: level: want a mapping",
+		"level: {read: [a]}\n":                        "p.yaml:1:15: level.read: want a name, got a list",
+		"rate: -1\n":                                  "p.yaml:1:7: rate: want operations a second",
+		"seed: -1\n":                                  "p.yaml:1:7: seed: want a whole number",
+		"check-memory: lots\n":                        "p.yaml:1:15: check-memory: want a size like 4GiB",
+		"op-timeout: 0s\n":                            "op-timeout: want more than 0s",
+		"nodes: 3\nnodes: 4\n":                        "p.yaml:2:1: nodes: the field is given twice",
+		"target: [\n":                                 "p.yaml:",
+		"":                                            "the plan is empty",
+		"- a\n- b\n":                                  "p.yaml:1:1: want a mapping of fields, got a list",
+		"target:\n":                                   "target: want a name, got nothing",
+	}
+	for text, want := range tests {
+		_, err := plan.Parse("p.yaml", []byte(text), plan.Default())
+		var e *plan.Error
+		if err == nil || !errors.As(err, &e) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestAllMistakesAreReported(t *testing.T) {
+	_, err := plan.Parse("p.yaml", []byte("nodes: x\nrate: y\nseed: z\n"), plan.Default())
+	if n := strings.Count(err.Error(), "p.yaml:"); n != 3 {
+		t.Errorf("want 3 mistakes, got %d: %v", n, err)
+	}
+}
+
+func TestReadFileThatIsMissing(t *testing.T) {
+	_, err := plan.ReadFile(filepath.Join(t.TempDir(), "none.yaml"), plan.Default())
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("target: sim/raft\nfaults: [{fault: kill, at: 3s}]\n"))
+	f.Add([]byte("a: &a [*a]\nlevel: *a\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := plan.Parse("p.yaml", text, plan.Default())
+		if err != nil {
+			return
+		}
+		p.Fill()
+		if _, err := plan.Parse("again.yaml", p.YAML(), plan.Plan{}); err != nil {
+			t.Errorf("a plan does not read back what it wrote: %v\n%s", err, p.YAML())
+		}
+	})
+}
+
+func TestSizes(t *testing.T) {
+	for s, want := range map[string]int64{"4GiB": 4 << 30, "512MiB": 512 << 20, "1.5kB": 1500, "7B": 7} {
+		if got, err := plan.ParseSize(s); err != nil || got != want {
+			t.Errorf("ParseSize(%q) = %d, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "4", "-1GiB", "NaNGiB", "1e300GiB", "GiB"} {
+		if _, err := plan.ParseSize(s); err == nil {
+			t.Errorf("ParseSize(%q) gave no error", s)
+		}
+	}
+}
