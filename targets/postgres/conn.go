@@ -1,0 +1,194 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/workloads/register"
+	"github.com/capstan-dev/capstan/workloads/set"
+)
+
+// Conn is one process' connection to one node. A connection that broke is
+// dialled anew at the start of the next call, never within one: no call is
+// sent twice.
+type Conn struct {
+	dial func(context.Context) (*session, error)
+	node string
+	read string // the level
+	s    *session
+}
+
+var (
+	_ register.Store = (*Conn)(nil)
+	_ set.Store      = (*Conn)(nil)
+)
+
+// Open implements targets.System.
+func (s *system) Open(ctx context.Context, node string, process int) (io.Closer, error) {
+	c := &Conn{node: node, read: s.spec.Levels[levelRead]}
+	c.dial = func(ctx context.Context) (*session, error) {
+		ses, err := s.dial(ctx, node, "capstan-"+strconv.Itoa(process))
+		if err != nil {
+			return nil, err
+		}
+		if err := s.configure(ctx, ses); err != nil {
+			return nil, errors.Join(err, ses.Close(ctx))
+		}
+		return ses, nil
+	}
+	ses, err := c.dial(ctx)
+	if err != nil {
+		return nil, notApplied(fmt.Errorf("connect to %s: %w", node, err))
+	}
+	c.s = ses
+	return c, nil
+}
+
+// configure sets the session's levels. A standby cannot do serializable; its
+// sessions read at repeatable read, as PostgreSQL's documentation advises.
+func (s *system) configure(ctx context.Context, ses *session) error {
+	isolation := strings.ReplaceAll(s.spec.Levels[levelIsolation], "-", " ")
+	if isolation == "" {
+		isolation = "read committed"
+	}
+	commit := s.spec.Levels[levelCommit]
+	if commit == "" {
+		commit = "on"
+	}
+	_, err := ses.row(ctx, `SELECT set_config('synchronous_commit', $1, false),
+		set_config('default_transaction_isolation',
+			CASE WHEN pg_is_in_recovery() AND $2 = 'serializable' THEN 'repeatable read' ELSE $2 END, false)`,
+		commit, isolation)
+	if err != nil {
+		return fmt.Errorf("set the session's levels: %w", err)
+	}
+	return nil
+}
+
+// Close ends the connection without waiting for calls in flight.
+func (c *Conn) Close() error {
+	if c.s == nil {
+		return nil
+	}
+	// A stuck server must not hold up the end of a process.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return c.s.Close(ctx)
+}
+
+// session is the connection, dialled anew if it broke in an earlier call.
+func (c *Conn) session(ctx context.Context) (*session, error) {
+	if !c.s.IsClosed() {
+		return c.s, nil
+	}
+	s, err := c.dial(ctx)
+	if err != nil {
+		return nil, notApplied(fmt.Errorf("connect to %s: %w", c.node, err))
+	}
+	c.s = s
+	return s, nil
+}
+
+// query makes a read. The node tells in the same statement whether it is a
+// standby. Reads have no effect, so that every error is definite.
+func (c *Conn) query(ctx context.Context, column string, args ...any) (string, error) {
+	s, err := c.session(ctx)
+	if err != nil {
+		return "", err
+	}
+	row, err := s.row(ctx, "SELECT pg_is_in_recovery(), "+column, args...)
+	if err != nil {
+		return "", notApplied(err)
+	}
+	if row[0] == "t" && c.read == readPrimary {
+		return "", notApplied(fmt.Errorf("%s is a standby; level read=primary", c.node))
+	}
+	return row[1], nil
+}
+
+// change makes a write and returns how many rows it changed.
+func (c *Conn) change(ctx context.Context, sql string, args ...any) (int64, error) {
+	s, err := c.session(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.change(ctx, sql, args...)
+	return n, classify(err)
+}
+
+// Read implements register.Store.
+func (c *Conn) Read(ctx context.Context, key int) (v int, ok bool, err error) {
+	text, err := c.query(ctx, "coalesce((SELECT v FROM kv WHERE k = $1)::text, '')", key)
+	if err != nil || text == "" {
+		return 0, false, err
+	}
+	v, err = strconv.Atoi(text)
+	if err != nil {
+		return 0, false, notApplied(fmt.Errorf("read value: %w", err))
+	}
+	return v, true, nil
+}
+
+// Write implements register.Store.
+func (c *Conn) Write(ctx context.Context, key, v int) error {
+	_, err := c.change(ctx, "INSERT INTO kv VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = excluded.v", key, v)
+	return err
+}
+
+// CAS implements register.Store.
+func (c *Conn) CAS(ctx context.Context, key, old, new int) (bool, error) {
+	n, err := c.change(ctx, "UPDATE kv SET v = $3 WHERE k = $1 AND v = $2", key, old, new)
+	return n > 0, err
+}
+
+// Add implements set.Store.
+func (c *Conn) Add(ctx context.Context, element int) error {
+	_, err := c.change(ctx, "INSERT INTO elements VALUES ($1)", element)
+	return err
+}
+
+// ReadAll implements set.Store.
+func (c *Conn) ReadAll(ctx context.Context) ([]int, error) {
+	text, err := c.query(ctx, "coalesce((SELECT string_agg(v::text, ',') FROM elements), '')")
+	if err != nil {
+		return nil, err
+	}
+	elements := []int{}
+	for f := range strings.SplitSeq(text, ",") {
+		if f == "" {
+			continue
+		}
+		e, err := strconv.Atoi(f)
+		if err != nil {
+			return nil, notApplied(fmt.Errorf("read element: %w", err))
+		}
+		elements = append(elements, e)
+	}
+	return elements, nil
+}
+
+func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }
+
+// session is a connection of the driver, and the warnings that came over it.
+type session struct {
+	*pgconn.PgConn
+	warnings []*pgconn.Notice
+}
+
+// dial connects to a node's published port, and to nothing else: no fallback,
+// no TLS, no password, no settings from the environment.
+func (s *system) dial(ctx context.Context, node, name string) (*session, error) {
+	addr, err := s.docker.Addr(node, port)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, addr, name)
+}

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Starts one PostgreSQL node. It runs as user postgres in the official image
+# and in ours alike; sh, and nothing outside PostgreSQL and coreutils.
+#
+#   NODE       this node's name
+#   PRIMARY    the primary's name; the node is a standby if it is another
+#   arguments  go to postgres
+#
+# An empty node makes itself: the primary by initdb, a standby by copying the
+# primary. Either works beside the final place and moves there when it is
+# complete, so that a kill in between leaves an empty node. No fsync while at
+# it: containers die, machines do not.
+set -eu
+umask 077
+data=$PGDATA/capstan
+conninfo="host=$PRIMARY port=5432 user=postgres dbname=postgres application_name=$NODE
+	connect_timeout=2 tcp_user_timeout=5000 keepalives_idle=2 keepalives_interval=1 keepalives_count=3"
+conninfo=$(echo $conninfo)
+
+make_primary() {
+	initdb -D "$data.new" -U postgres --auth=trust --no-sync -E UTF8 --locale=C.UTF-8 >/dev/null
+	# Clients come through ports on the engine's loopback only.
+	printf 'host all all all trust\nhost replication all all trust\n' >>"$data.new/pg_hba.conf"
+}
+
+# make_standby waits for the primary by trying.
+make_standby() {
+	slot="select pg_create_physical_replication_slot('$NODE', true)
+		where not exists (select from pg_replication_slots where slot_name = '$NODE')"
+	until psql -d "$conninfo" -XAtqc "$slot" >/dev/null 2>&1 &&
+		rm -rf "$data.new" &&
+		pg_basebackup -d "$conninfo" -D "$data.new" -S "$NODE" -X stream -c fast --no-sync; do
+		sleep 0.1
+	done
+	printf "primary_conninfo = '%s'\nprimary_slot_name = '%s'\n" "$conninfo" "$NODE" >>"$data.new/postgresql.auto.conf"
+	touch "$data.new/standby.signal"
+}
+
+if [ ! -d "$data" ]; then
+	rm -rf "$data.new"
+	mkdir -p "$PGDATA"
+	if [ "$NODE" = "$PRIMARY" ]; then make_primary; else make_standby; fi
+	chmod 700 "$data.new"
+	mv "$data.new" "$data"
+fi
+exec postgres -D "$data" -c cluster_name="$NODE" -c listen_addresses='*' -c unix_socket_directories=/tmp "$@"

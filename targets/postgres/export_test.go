@@ -1,0 +1,32 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+)
+
+var errNobodyWaits = errors.New("nobody waits for standbys")
+
+func (c *Conn) signal(ctx context.Context, function string) error {
+	s, err := c.session(ctx)
+	if err != nil {
+		return err
+	}
+	row, err := s.row(ctx, "SELECT count("+function+"(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+	if err == nil && row[0] == "0" {
+		err = errNobodyWaits
+	}
+	return err
+}
+
+// CancelSyncWaits cancels every statement that waits for a synchronous
+// standby; an error if there is none.
+func (c *Conn) CancelSyncWaits(ctx context.Context) error { return c.signal(ctx, "pg_cancel_backend") }
+
+// TerminateSyncWaits ends their connections.
+func (c *Conn) TerminateSyncWaits(ctx context.Context) error {
+	return c.signal(ctx, "pg_terminate_backend")
+}
+
+// Classify is the mapping of errors.
+func Classify(err error) error { return classify(err) }

@@ -1,0 +1,106 @@
+// Package postgres runs PostgreSQL: alone, or a primary with two streaming
+// standbys, asynchronous or synchronous. It has no failover; the primary is n1
+// always.
+package postgres
+
+import (
+	"io"
+	"os"
+	"slices"
+
+	"github.com/capstan-dev/capstan/targets"
+)
+
+// Target is PostgreSQL.
+type Target struct{}
+
+var _ targets.Target = Target{}
+
+// New gives the target; it needs no configuration.
+func New() targets.Target { return Target{} }
+
+// Name implements targets.Target.
+func (Target) Name() string { return "postgres" }
+
+// Doc implements targets.Target.
+func (Target) Doc() string { return "PostgreSQL with streaming replication, in Docker" }
+
+// The names of levels and their values.
+const (
+	levelRead      = "read"
+	levelCommit    = "synchronous_commit"
+	levelIsolation = "isolation"
+	levelStandbys  = "synchronous_standby_names"
+
+	readPrimary = "primary"
+	readReplica = "replica"
+)
+
+// Topologies implements targets.Target.
+func (Target) Topologies() []targets.Topology {
+	faults := []string{"partition", "kill", "pause"}
+	return []targets.Topology{
+		{
+			Name: "async", Doc: "a primary and streaming standbys that follow behind",
+			Nodes: 3, Min: 2, Max: 8, Faults: faults, Conn: (*Conn)(nil),
+			Levels: []targets.Level{
+				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary, readReplica}},
+				// Without synchronous standbys the stricter values mean on.
+				{Name: levelCommit, Doc: commitDoc, Values: []string{"on", "off"}},
+				isolation(),
+			},
+		},
+		{
+			Name: "sync", Doc: "a primary that waits for its streaming standbys at each commit",
+			Nodes: 3, Min: 2, Max: 8, Faults: faults, Conn: (*Conn)(nil),
+			Levels: []targets.Level{
+				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary, readReplica}},
+				{Name: levelCommit, Doc: commitDoc, Values: []string{"on", "off", "local", "remote_write", "remote_apply"}},
+				{Name: levelStandbys, Doc: "which standbys a commit waits for", Values: []string{"any-1", "first-1", "all"}},
+				isolation(),
+			},
+		},
+		{
+			Name: "single", Doc: "one node",
+			Nodes: 1, Min: 1, Max: 1, Faults: []string{"kill", "pause"}, Conn: (*Conn)(nil),
+			Levels: []targets.Level{
+				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary}},
+				{Name: levelCommit, Doc: commitDoc, Values: []string{"on", "off"}},
+				isolation(),
+			},
+		},
+	}
+}
+
+const (
+	readDoc   = "primary: a standby refuses reads; replica: every node answers from its own copy"
+	commitDoc = "how far a commit has come when it is acknowledged"
+)
+
+// isolation is PostgreSQL's own default first: every statement of ours is a
+// transaction on one row, which is atomic at each of these levels.
+func isolation() targets.Level {
+	return targets.Level{
+		Name: levelIsolation, Doc: "the transactions' isolation level; a standby reads at most at repeatable-read",
+		Values: []string{"read-committed", "repeatable-read", "serializable"},
+	}
+}
+
+func (Target) topology(name string) (targets.Topology, bool) {
+	ts := Target{}.Topologies()
+	i := slices.IndexFunc(ts, func(t targets.Topology) bool { return t.Name == name })
+	if i < 0 {
+		return targets.Topology{}, false
+	}
+	return ts[i], true
+}
+
+// officialImage is taken where there is a registry.
+func officialImage() string {
+	if ref := os.Getenv("CAPSTAN_POSTGRES_IMAGE"); ref != "" {
+		return ref
+	}
+	return "postgres:17"
+}
+
+var _ io.Closer = (*Conn)(nil)

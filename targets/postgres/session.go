@@ -1,0 +1,92 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func dial(ctx context.Context, addr, name string) (*session, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("read address: %w", err)
+	}
+	config, err := pgconn.ParseConfig("sslmode=disable target_session_attrs=any")
+	if err != nil {
+		return nil, fmt.Errorf("configure connection: %w", err)
+	}
+	// Whatever PG* variables the environment has, they are not meant for us.
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("read port: %w", err)
+	}
+	config.Host, config.Port = host, uint16(n)
+	config.User, config.Password, config.Database = "postgres", "", "postgres"
+	config.Fallbacks, config.TLSConfig = nil, nil
+	config.RuntimeParams = map[string]string{"application_name": name}
+	s := &session{}
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" || n.Severity == "WARNING" {
+			s.warnings = append(s.warnings, n)
+		}
+	}
+	s.PgConn, err = pgconn.ConnectConfig(ctx, config)
+	return s, err
+}
+
+// do makes one statement with text parameters in a single round trip.
+func (s *session) do(ctx context.Context, sql string, args ...any) *pgconn.Result {
+	values := make([][]byte, len(args))
+	for i, a := range args {
+		values[i] = fmt.Append(nil, a)
+	}
+	s.warnings = nil
+	return s.ExecParams(ctx, sql, values, nil, nil, nil).Read()
+}
+
+// row reads a statement's only row as text.
+func (s *session) row(ctx context.Context, sql string, args ...any) ([]string, error) {
+	r := s.do(ctx, sql, args...)
+	if r.Err != nil {
+		return nil, r.Err
+	}
+	if len(r.Rows) != 1 {
+		return nil, fmt.Errorf("%d rows, want 1", len(r.Rows))
+	}
+	row := make([]string, len(r.Rows[0]))
+	for i, col := range r.Rows[0] {
+		row[i] = string(col)
+	}
+	return row, nil
+}
+
+// change makes a statement that writes, and returns how many rows it changed.
+func (s *session) change(ctx context.Context, sql string, args ...any) (int64, error) {
+	r := s.do(ctx, sql, args...)
+	if r.Err != nil {
+		return 0, r.Err
+	}
+	return r.CommandTag.RowsAffected(), warned(s.warnings)
+}
+
+// exec makes several statements.
+func (s *session) exec(ctx context.Context, sql string) error {
+	s.warnings = nil
+	_, err := s.Exec(ctx, sql).ReadAll()
+	return errors.Join(err, warned(s.warnings))
+}
+
+// warned is an error if the server warned while it wrote. A commit whose wait
+// for the synchronous standbys was cancelled succeeds with a warning, though
+// it is only on the primary.
+func warned(warnings []*pgconn.Notice) error {
+	var errs []error
+	for _, w := range warnings {
+		errs = append(errs, fmt.Errorf("the server warns: %s (%s) %s", w.Message, w.Code, w.Detail))
+	}
+	return errors.Join(errs...)
+}
