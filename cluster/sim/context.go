@@ -21,11 +21,15 @@ type timeCtx struct {
 	waiters []waiter
 	after   []*afterFunc
 	unlink  func() bool
+	plain   bool // an ancestor can be cancelled without the kernel
 }
 
-type waiter struct {
-	t    *task
-	turn uint32
+// isPlain tells whether a context can end without the kernel knowing.
+func isPlain(ctx context.Context) bool {
+	if c, ok := ctx.(*timeCtx); ok {
+		return c.plain
+	}
+	return ctx.Done() != nil
 }
 
 type afterFunc struct{ f func() }
@@ -35,9 +39,10 @@ type kernelKey struct{ k *Kernel }
 
 // WithTimeout implements cluster.Runtime. The context ends by virtual time, by
 // its cancel function, and with a parent that is virtual too. That a plain
-// parent was cancelled shows in Err only: there is no goroutine to watch it.
+// parent was cancelled shows in Err and ends waits, but closes Done only later:
+// there is no goroutine to watch it.
 func (k *Kernel) WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	c := &timeCtx{parent: parent, k: k, at: k.now + max(d, 0)}
+	c := &timeCtx{parent: parent, k: k, at: k.now + max(d, 0), plain: isPlain(parent)}
 	if p := k.virtual(parent); p != nil {
 		c.unlink = p.AfterFunc(func() { c.end(p.Err()) })
 	}
@@ -77,15 +82,6 @@ func (c *timeCtx) end(err error) {
 	c.after = nil
 	for _, a := range after {
 		a.f()
-	}
-}
-
-func (c *timeCtx) forget(t *task) {
-	for i, w := range c.waiters {
-		if w.t == t {
-			c.waiters = append(c.waiters[:i], c.waiters[i+1:]...)
-			return
-		}
 	}
 }
 

@@ -77,13 +77,26 @@ func (e *Env) Logf(format string, args ...any) {
 	}
 }
 
-// Crash ends the process by its own doing, as a panic does.
+// Crash ends the process by its own doing, as a panic does. The machine starts
+// it again after a while, unless somebody else does before.
 func (e *Env) Crash(reason string) {
-	if e.alive() {
-		e.h.logf("crashed: %s", reason)
-		e.h.kill()
+	if !e.alive() {
+		return
 	}
+	h := e.h
+	h.logf("crashed: %s", reason)
+	h.kill()
+	life := h.life
+	h.w.After(restartAfter, func() {
+		if h.life == life {
+			h.logf("started again")
+			h.start()
+		}
+	})
 }
+
+// restartAfter is how long a machine waits to start a process that crashed.
+const restartAfter = time.Second
 
 func (h *host) logf(format string, args ...any) {
 	h.log = fmt.Appendf(h.log, "%12.6f %s ", h.w.now.Seconds(), h.name)

@@ -37,6 +37,7 @@ type Kernel struct {
 	woken  bool
 	closed bool
 	tasks  taskList
+	plain  []waiter // those to poll
 	events uint64
 }
 
@@ -89,8 +90,11 @@ func (k *Kernel) loop(ctx context.Context, until time.Duration, done *bool) erro
 	k.inLoop = true
 	defer func() { k.inLoop = false }()
 	for n := 0; !*done; n++ {
-		if n%pollEvery == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if n%pollEvery == 0 {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			k.poll()
 		}
 		at, ok := k.queue.next()
 		if !ok && until == forever {

@@ -53,6 +53,7 @@ func (t *task) handle(uint8, uint32, uint32, any) {
 	if !more {
 		t.k.tasks.remove(t)
 	}
+	t.k.poll()
 }
 
 // self is the task that is running, which may be the owner.
@@ -112,8 +113,7 @@ func (k *Kernel) fire(s *signal) {
 	}
 }
 
-// await parks the running task until the signal fires or the context ends. A
-// context that was not made by WithTimeout is only looked at before and after.
+// await parks the running task until the signal fires or the context ends.
 func (k *Kernel) await(ctx context.Context, s *signal) error {
 	if s.fired {
 		return nil
@@ -129,12 +129,19 @@ func (k *Kernel) await(ctx context.Context, s *signal) error {
 	s.t, s.turn = t, t.turn
 	vc := k.virtual(ctx)
 	if vc != nil {
-		vc.waiters = append(vc.waiters, waiter{t, t.turn})
+		vc.waiters = append(vc.waiters, waiter{t, t.turn, ctx})
+	}
+	plain := isPlain(ctx)
+	if plain {
+		k.plain = append(k.plain, waiter{t, t.turn, ctx})
 	}
 	err := k.park(ctx, t)
 	s.t = nil
 	if vc != nil {
-		vc.forget(t)
+		vc.waiters = forget(vc.waiters, t)
+	}
+	if plain {
+		k.plain = forget(k.plain, t)
 	}
 	if s.fired {
 		return nil
@@ -143,6 +150,33 @@ func (k *Kernel) await(ctx context.Context, s *signal) error {
 		return err
 	}
 	return ctx.Err()
+}
+
+// waiter is a wait that a context can end.
+type waiter struct {
+	t    *task
+	turn uint32
+	ctx  context.Context
+}
+
+func forget(ws []waiter, t *task) []waiter {
+	for i, w := range ws {
+		if w.t == t {
+			return append(ws[:i], ws[i+1:]...)
+		}
+	}
+	return ws
+}
+
+// poll wakes those whose context was cancelled by other means than the
+// kernel's: by the owner or by a task, after which the kernel looks at once so
+// that it is deterministic, or by a goroutine outside, which cannot be.
+func (k *Kernel) poll() {
+	for _, w := range k.plain {
+		if w.t.parked && w.ctx.Err() != nil {
+			k.wake(w.t, w.turn)
+		}
+	}
 }
 
 // Sleep implements cluster.Runtime.

@@ -53,5 +53,12 @@ func Bugs() []Bug {
 		{bugPhantomFail, "sync", "register", "partition:primary", "when the primary changes, all that is open is said to have failed, though it may be applied"},
 		{bugSkipEntry, "sync", "set", "partition:primary", "a backup leaves out every 50th entry when it applies its log"},
 		{bugNoFsync, "sync", "set", "kill:all", "a node acknowledges what is not on its disk yet"},
+		{bugStaleRead, "raft", "register", "partition:primary", "a leader answers reads from its own state, and stays leader while it is cut off"},
+		{bugAckBeforeQuorum, "raft", "set", "partition:primary", "the leader acknowledges a write before a majority has it"},
+		{bugCASOnStale, "raft", "register", "none", "a node compares with what it has applied, and proposes a plain write"},
+		{bugSkipEntry, "raft", "set", "none", "a follower leaves out every 50th entry when it applies its log"},
+		{bugDoubleApply, "raft", "counter", "none", "a node proposes again what is slow to be applied, and it is applied twice"},
+		{bugPhantomFail, "raft", "register", "partition:primary", "when the leader changes, all that is open is said to have failed, though it may be applied"},
+		{bugNoFsync, "raft", "set", "kill:all", "a node acknowledges log entries and votes that are not on its disk yet"},
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // topologies lists what ships, the default first.
 func topologies() []topology {
-	return []topology{asyncTopology(), syncTopology()}
+	return []topology{asyncTopology(), syncTopology(), raftTopology()}
 }
 
 // The connections that Open gives.
@@ -47,6 +47,23 @@ func syncTopology() topology {
 		connect: asLog,
 		boot: func(levels map[string]string) world.Boot {
 			return bootReplica(backupConfig{sync: true, localRead: levels["read"] == "local", bug: levels["bug"]})
+		},
+		claim: linearizableUnlessLocal,
+		led:   true,
+	}
+}
+
+func raftTopology() topology {
+	return topology{
+		name:    "raft",
+		doc:     "go.etcd.io/raft: a leader, a log on a majority of disks, reads by ReadIndex",
+		nodes:   defaultNodes,
+		min:     3,
+		levels:  []targets.Level{readLevel("linearizable", "local", "confirmed by the leader and a majority, or from what the client's node has")},
+		conn:    (*logConn)(nil),
+		connect: asLog,
+		boot: func(levels map[string]string) world.Boot {
+			return bootRaft(raftConfig{localRead: levels["read"] == "local", bug: levels["bug"]})
 		},
 		claim: linearizableUnlessLocal,
 		led:   true,

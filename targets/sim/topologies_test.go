@@ -40,7 +40,7 @@ func small(topology, verb, fault string, levels map[string]string) scenario {
 }
 
 func TestHealthyIsNeverAccused(t *testing.T) {
-	for _, topology := range []string{"sync"} {
+	for _, topology := range []string{"sync", "raft"} {
 		for _, fault := range []string{"none", "partition:primary", "partition:halves", "kill:primary", "kill:all", "kill:majority", "pause:primary", "pause:majority", "clock:one"} {
 			for _, verb := range []string{"register", "set", "counter"} {
 				t.Run(fmt.Sprint(topology, "/", verb, "/", fault), func(t *testing.T) {
