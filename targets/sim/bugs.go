@@ -12,14 +12,11 @@ const (
 	bugDoubleApply     = "double-apply"
 	bugPhantomFail     = "phantom-fail"
 	bugNoFsync         = "no-fsync"
-	bugLostVote        = "lost-vote"
 	bugAckBeforeBackup = "ack-before-backup"
 	bugLostTail        = "lost-tail-at-failover"
 	bugAckOnForward    = "ack-on-forward"
 	bugSloppyRead      = "sloppy-read"
 	bugSloppyWrite     = "sloppy-write"
-	bugSetOverwrite    = "set-overwrite"
-	bugFutureTimestamp = "future-timestamp"
 	bugDropOnMerge     = "drop-on-merge"
 	bugNonmonotonic    = "nonmonotonic-merge"
 	bugDoubleMerge     = "double-merge"
@@ -28,8 +25,9 @@ const (
 
 // How the bugs show.
 const (
-	resendAfter = 8 * time.Millisecond // double-apply: an impatient node sends again
-	skipEvery   = 50                   // skip-entry: one in so many
+	resendAfter = 8 * time.Millisecond  // double-apply: an impatient node sends again
+	giveUpAfter = 12 * time.Millisecond // phantom-fail: a node gives up
+	skipEvery   = 50                    // skip-entry: one in so many
 )
 
 // Bug is a planted bug, and the run that shows it.
@@ -46,11 +44,11 @@ func Bugs() []Bug {
 	return []Bug{
 		{bugAckOnForward, "async", "register", "none", "a backup acknowledges a write when it has forwarded it to the primary"},
 		{bugDoubleApply, "async", "counter", "none", "a backup forwards again what the primary is slow to answer, and it is applied twice"},
-		{bugAckBeforeBackup, "sync", "register", "partition:primary", "a write is acknowledged when only the primary has it"},
+		{bugAckBeforeBackup, "sync", "set", "partition:primary", "a write is acknowledged when only the primary has it"},
 		{bugStaleRead, "sync", "register", "partition:primary", "the primary answers reads without asking whether it still is the primary"},
-		{bugLostTail, "sync", "set", "partition:primary", "nodes vote for a primary whose log is behind theirs"},
+		{bugLostTail, "sync", "set", "partition:primary", "a new primary drops what it does not know to be acknowledged"},
 		{bugDoubleApply, "sync", "counter", "none", "a backup forwards again what the primary is slow to answer, and it is applied twice"},
-		{bugPhantomFail, "sync", "register", "partition:primary", "when the primary changes, all that is open is said to have failed, though it may be applied"},
+		{bugPhantomFail, "sync", "register", "none", "a node that waits for long says that a write has failed, though it may be applied"},
 		{bugSkipEntry, "sync", "set", "partition:primary", "a backup leaves out every 50th entry when it applies its log"},
 		{bugNoFsync, "sync", "set", "kill:all", "a node acknowledges what is not on its disk yet"},
 		{bugStaleRead, "raft", "register", "partition:primary", "a leader answers reads from its own state, and stays leader while it is cut off"},
@@ -58,7 +56,15 @@ func Bugs() []Bug {
 		{bugCASOnStale, "raft", "register", "none", "a node compares with what it has applied, and proposes a plain write"},
 		{bugSkipEntry, "raft", "set", "none", "a follower leaves out every 50th entry when it applies its log"},
 		{bugDoubleApply, "raft", "counter", "none", "a node proposes again what is slow to be applied, and it is applied twice"},
-		{bugPhantomFail, "raft", "register", "partition:primary", "when the leader changes, all that is open is said to have failed, though it may be applied"},
+		{bugPhantomFail, "raft", "register", "none", "a node that waits for long says that a write has failed, though it may be applied"},
 		{bugNoFsync, "raft", "set", "kill:all", "a node acknowledges log entries and votes that are not on its disk yet"},
+		{bugSloppyRead, "quorum", "set", "partition:halves", "a read is answered from the first reply, whatever r says"},
+		{bugSloppyWrite, "quorum", "set", "partition:halves", "a write is acknowledged when one replica has it, whatever w says"},
+		{bugNoFsync, "quorum", "set", "kill:all", "a replica acknowledges what is not on its disk yet"},
+		{bugNonmonotonic, "crdt", "counter", "none", "a merge takes what it last heard of each slot, not the greatest"},
+		{bugDoubleMerge, "crdt", "counter", "none", "a merge adds a slot that has grown to what it was"},
+		{bugDropOnMerge, "crdt", "set", "none", "a merge takes the greater set, not the union"},
+		{bugForgetSlot, "crdt", "counter", "kill:one", "a node begins to count its own slot from 0 when it restarts"},
+		{bugNoFsync, "crdt", "set", "kill:all", "a node acknowledges what is not on its disk yet"},
 	}
 }

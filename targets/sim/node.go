@@ -97,8 +97,12 @@ func (d *desk) replyAll(res result) {
 	d.order = d.order[:0]
 }
 
-// flush writes the disk back once in a while: what a node that does not wait
-// for its disk can still count on.
+// giveUp says that a call failed if it takes long: a planted bug.
+func (d *desk) giveUp(id opID) {
+	d.env.After(giveUpAfter, func() { d.reply(id, reject("it took too long")) })
+}
+
+// writeBack is how often a disk is synced for a node that does not wait for it.
 const writeBack = time.Second
 
 // syncer waits for the disk, or pretends to.

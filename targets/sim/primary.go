@@ -177,12 +177,21 @@ func (n *replica) Request(c *world.Call) {
 	case o.reads() && n.cfg.localRead:
 		c.Reply(n.store.read(o))
 	case n.lead != nil:
-		n.serve(n.desk.take(c), o)
+		n.serve(n.take(c, o), o)
 	case n.primary == nobody:
 		c.Reply(reject("no primary is known"))
 	default:
-		n.pass(n.desk.take(c), o)
+		n.pass(n.take(c, o), o)
 	}
+}
+
+// take files a call.
+func (n *replica) take(c *world.Call, o op) opID {
+	id := n.desk.take(c)
+	if n.cfg.bug == bugPhantomFail && !o.reads() {
+		n.desk.giveUp(id)
+	}
+	return id
 }
 
 // pass forwards a request to the primary.
@@ -265,9 +274,6 @@ func (n *replica) follow(view uint64, primary int) {
 // retire ends a primary. What it has not acknowledged may still be committed
 // by the next one.
 func (n *replica) retire() {
-	if n.cfg.bug == bugPhantomFail {
-		n.desk.replyAll(reject("the primary changed"))
-	}
 	if n.lead == nil {
 		return
 	}

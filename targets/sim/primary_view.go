@@ -61,9 +61,6 @@ func (n *replica) onAskVote(from int, m askVote) {
 
 // upToDate tells whether a candidate has all that this node has.
 func (n *replica) upToDate(m askVote) bool {
-	if n.cfg.bug == bugLostTail {
-		return true
-	}
 	last := n.viewAt(len(n.log))
 	return m.lastView > last || m.lastView == last && m.last >= len(n.log)
 }
@@ -117,6 +114,9 @@ func (n *replica) stand() {
 func (n *replica) takeOver() {
 	n.ballot = nil
 	n.primary = n.env.ID()
+	if n.cfg.bug == bugLostTail && n.commit < len(n.log) {
+		n.truncate(n.commit)
+	}
 	size := n.env.Size()
 	l := &leadership{
 		first: len(n.log) + 1,

@@ -184,6 +184,8 @@ func (n *raftNode) write(c *world.Call, o op) {
 		n.desk.reply(id, result{ok: true})
 	case n.cfg.bug == bugDoubleApply:
 		n.env.After(resendAfter, func() { n.again(id, o) })
+	case n.cfg.bug == bugPhantomFail:
+		n.desk.giveUp(id)
 	}
 }
 
@@ -293,10 +295,7 @@ func (n *raftNode) followLeader(leader int, state raft.StateType) {
 	} else {
 		n.env.Logf("term %d: the leader is %s", n.term, n.env.Name(leader))
 	}
-	switch {
-	case n.cfg.bug == bugPhantomFail:
-		n.desk.replyAll(reject("the leader changed"))
-	case led:
+	if led {
 		n.desk.replyAll(result{outcome: unknown, why: "the leader changed"})
 	}
 }

@@ -9,11 +9,13 @@ import (
 
 // topologies lists what ships, the default first.
 func topologies() []topology {
-	return []topology{asyncTopology(), syncTopology(), raftTopology()}
+	return []topology{asyncTopology(), syncTopology(), raftTopology(), quorumTopology(), lwwTopology(), crdtTopology()}
 }
 
 // The connections that Open gives.
-func asLog(c *conn) io.Closer { return &logConn{c} }
+func asLog(c *conn) io.Closer  { return &logConn{c} }
+func asCell(c *conn) io.Closer { return &cellConn{c} }
+func asCRDT(c *conn) io.Closer { return &crdtConn{c} }
 
 func readLevel(def, other, doc string) targets.Level {
 	return targets.Level{Name: "read", Doc: doc, Values: []string{def, other}}
@@ -31,7 +33,7 @@ func asyncTopology() topology {
 		boot: func(levels map[string]string) world.Boot {
 			return bootReplica(backupConfig{localRead: levels["read"] == "local", bug: levels["bug"]})
 		},
-		claim: func(map[string]string) string { return "" },
+		claim: noClaim,
 		led:   true,
 	}
 }
@@ -69,6 +71,56 @@ func raftTopology() topology {
 		led:   true,
 	}
 }
+
+func quorumTopology() topology {
+	ask := func(name, doc string) targets.Level {
+		return targets.Level{Name: name, Doc: doc, Values: []string{"quorum", "one", "all"}}
+	}
+	return topology{
+		name:  "quorum",
+		doc:   "every node coordinates: writes to w replicas, the newest of r, by the nodes' clocks, with read repair; not linearizable",
+		nodes: defaultNodes,
+		min:   3,
+		levels: []targets.Level{
+			ask("r", "how many of up to 5 replicas answer a read"),
+			ask("w", "how many of up to 5 replicas acknowledge a write"),
+		},
+		conn:    (*cellConn)(nil),
+		connect: asCell,
+		boot: func(levels map[string]string) world.Boot {
+			return bootQuorum(quorumConfig{r: levels["r"], w: levels["w"], bug: levels["bug"]})
+		},
+		claim: noClaim,
+	}
+}
+
+func lwwTopology() topology {
+	return topology{
+		name:    "lww",
+		doc:     "every node answers by itself and gossips; the last write wins by the nodes' clocks: acknowledged writes are lost",
+		nodes:   defaultNodes,
+		min:     1,
+		conn:    (*cellConn)(nil),
+		connect: asCell,
+		boot:    func(levels map[string]string) world.Boot { return bootLWW(levels["bug"]) },
+		claim:   noClaim,
+	}
+}
+
+func crdtTopology() topology {
+	return topology{
+		name:    "crdt",
+		doc:     "every node answers by itself and gossips a counter and a set that merge without conflict: nothing is lost, reads are old",
+		nodes:   defaultNodes,
+		min:     1,
+		conn:    (*crdtConn)(nil),
+		connect: asCRDT,
+		boot:    func(levels map[string]string) world.Boot { return bootCRDT(levels["bug"]) },
+		claim:   noClaim,
+	}
+}
+
+func noClaim(map[string]string) string { return "" }
 
 // linearizableUnlessLocal is the claim where local reads may be old.
 func linearizableUnlessLocal(levels map[string]string) string {

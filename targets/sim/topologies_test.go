@@ -54,6 +54,19 @@ func TestHealthyIsNeverAccused(t *testing.T) {
 	}
 }
 
+// The weaker topologies are clean where a bug of theirs is to be told from
+// what they do not promise.
+func TestBugsAreTheCause(t *testing.T) {
+	for _, b := range Bugs() {
+		t.Run(fmt.Sprint(b.Topology, "/", b.Workload, "/", b.Fault), func(t *testing.T) {
+			n := seeds(3)
+			if hits := caught(t, small(b.Topology, b.Workload, b.Fault, nil), n); hits > 0 {
+				t.Errorf("accused in %d of %d seeds without %s", hits, n, b.Name)
+			}
+		})
+	}
+}
+
 func TestAsyncIsCaught(t *testing.T) {
 	n := seeds(10)
 	hits := caught(t, small("async", "register", "partition:primary", nil), n)
