@@ -27,6 +27,10 @@ const (
 	writeTimeout = 5 * time.Second
 )
 
+// ErrLapsed marks a cut that ended before it was healed, because this process
+// hung for longer than the lease.
+var ErrLapsed = errors.New("cut ended before its time")
+
 // agent is this end of the pipe to the script in a holder. Its methods may be
 // called from any goroutine.
 type agent struct {
@@ -37,6 +41,7 @@ type agent struct {
 	mu      sync.Mutex
 	next    int
 	waiting map[int]chan string
+	lapsed  error         // set when the agent healed by itself
 	gone    error         // why the agent is no more
 	done    chan struct{} // closed when it is
 }
@@ -59,7 +64,7 @@ func (a *agent) read() {
 	for lines.Scan() {
 		id, text, _ := strings.Cut(lines.Text(), " ")
 		if id == "!" {
-			a.log.Warn("holder's agent speaks up", "node", a.node, "text", text)
+			a.lapse(text)
 			continue
 		}
 		a.answer(id, text)
@@ -79,6 +84,22 @@ func (a *agent) answer(id, text string) {
 		delete(a.waiting, n)
 		ch <- text
 	}
+}
+
+func (a *agent) lapse(text string) {
+	a.log.Warn("holder healed by itself", "node", a.node, "text", text)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lapsed = fmt.Errorf("%s: %w: %s", a.node, ErrLapsed, text)
+}
+
+// takeLapse returns, once, that the agent healed by itself.
+func (a *agent) takeLapse() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.lapsed
+	a.lapsed = nil
+	return err
 }
 
 func (a *agent) fail(err error) {

@@ -1,4 +1,64 @@
 package docker
 
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
 // HolderImage lets tests use the one image that is always there as a server.
 func HolderImage() Image { return holderImage() }
+
+// Exec runs a command in a container and returns its output and exit code.
+func (e *Engine) Exec(ctx context.Context, id string, cmd ...string) (string, int, error) {
+	made, err := e.api.ContainerExecCreate(ctx, id, container.ExecOptions{Cmd: cmd, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return "", 0, err
+	}
+	conn, err := e.api.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	if err != nil {
+		return "", 0, err
+	}
+	defer conn.Close()
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &out, conn.Reader); err != nil {
+		return "", 0, err
+	}
+	done, err := e.api.ContainerExecInspect(ctx, made.ID)
+	return out.String(), done.ExitCode, err
+}
+
+// KillHolder ends a node's holder without a chance to heal.
+func (c *Cluster) KillHolder(ctx context.Context, node string) error {
+	n, err := c.node(node)
+	if err != nil {
+		return err
+	}
+	return c.e.api.ContainerKill(ctx, n.HolderID, "KILL")
+}
+
+// OrphanVolume makes a volume with the labels of a run that has nothing else.
+func (e *Engine) OrphanVolume(ctx context.Context, name string, labels map[string]string) error {
+	_, err := e.api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
+	return err
+}
+
+// DeadOwner are the labels of a run of a process that is no more.
+func DeadOwner(run string) map[string]string {
+	me := self()
+	me.start = "1"
+	return withRun(me, run)
+}
+
+// LivingOwner are the labels of a run of this process.
+func LivingOwner(run string) map[string]string { return withRun(self(), run) }
+
+func withRun(o owner, run string) map[string]string {
+	l := o.labels(time.Now())
+	l[labelRun] = run
+	return l
+}

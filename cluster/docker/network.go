@@ -62,7 +62,8 @@ func (w *Network) learn(n *Node, reported []string) error {
 
 // Apply implements cluster.Network. It loads the rules on all nodes, then
 // commits them on all. If a cut cannot be loaded everywhere nothing changes;
-// a heal goes on where it can. The error names the nodes.
+// a heal goes on where it can. The error names the nodes. It wraps ErrLapsed,
+// with the work done, if the state before did not last until now.
 func (w *Network) Apply(ctx context.Context, want cluster.LinkState) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,6 +96,9 @@ func (w *Network) Apply(ctx context.Context, want cluster.LinkState) error {
 		return fmt.Errorf("apply links: %w", err)
 	}
 	w.timings = append(w.timings, t)
+	if err := w.c.each(func(n *Node) error { return n.agent.takeLapse() }); err != nil {
+		return fmt.Errorf("apply links: %w", err)
+	}
 	return nil
 }
 

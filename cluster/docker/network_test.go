@@ -1,11 +1,15 @@
 package docker_test
 
 import (
+	"errors"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/cluster/docker"
 )
 
 func TestGrudges(t *testing.T) {
@@ -85,5 +89,106 @@ func TestCutSpeed(t *testing.T) {
 	} {
 		slices.Sort(ds)
 		t.Logf("%-28s median %v, max %v", name, ds[len(ds)/2], ds[len(ds)-1])
+	}
+}
+
+// in runs a command in a node's holder.
+func in(t *testing.T, e *docker.Engine, n *docker.Node, cmd ...string) string {
+	t.Helper()
+	out, code, err := e.Exec(t.Context(), n.HolderID, cmd...)
+	if err != nil || code != 0 {
+		t.Fatalf("%v in %s: exit %d, %v: %s", cmd, n.Name, code, err, out)
+	}
+	return out
+}
+
+// TestRules looks at what is in iptables: both families, our chain first,
+// strangers' rules untouched.
+func TestRules(t *testing.T) {
+	e := testEngine(t)
+	c := testCluster(t, e, docker.Bare(3))
+	n1, n2 := c.Nodes[0], c.Nodes[1]
+	const foreign = "-A INPUT -s 203.0.113.9/32 -j DROP"
+	in(t, e, n1, "iptables", "-A", "INPUT", "-s", "203.0.113.9", "-j", "DROP")
+	natBefore := in(t, e, n1, "iptables", "-t", "nat", "-S")
+
+	if err := c.Net.Apply(t.Context(), links("n2>n1")); err != nil {
+		t.Fatal(err)
+	}
+	wantRules(t, in(t, e, n1, "iptables", "-S"), "-A INPUT -j CAPSTAN-IN\n"+foreign, "-A CAPSTAN-IN -s "+n2.IP.String()+"/32 -j DROP")
+	wantRules(t, in(t, e, n1, "ip6tables", "-S"), "-A INPUT -j CAPSTAN-IN", "-A CAPSTAN-IN -s "+n2.IP6.String()+"/128 -j DROP", "-A CAPSTAN-IN -s fe80::")
+	if got := in(t, e, n2, "iptables", "-S"); strings.Contains(got, "DROP") {
+		t.Errorf("the sender drops as well:\n%s", got)
+	}
+
+	if err := c.Net.Apply(t.Context(), cluster.LinkState{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range []string{"iptables", "ip6tables"} {
+		if got := in(t, e, n1, tool, "-S", "CAPSTAN-IN"); got != "-N CAPSTAN-IN\n" {
+			t.Errorf("after the heal:\n%s", got)
+		}
+	}
+	wantRules(t, in(t, e, n1, "iptables", "-S"), "-A INPUT -j CAPSTAN-IN\n"+foreign)
+	if got := in(t, e, n1, "iptables", "-t", "nat", "-S"); got != natBefore {
+		t.Errorf("nat was\n%sand is\n%s", natBefore, got)
+	}
+}
+
+func wantRules(t *testing.T, got string, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(got, w) {
+			t.Errorf("no rule %q in\n%s", w, got)
+		}
+	}
+}
+
+// TestNoWayAround: a node must not reach a cut-off peer through the gateway
+// and the peer's published port.
+func TestNoWayAround(t *testing.T) {
+	e := testEngine(t)
+	c := testCluster(t, e, serverNodes(t, e, 2))
+	until(t, 10*time.Second, func() error { _, err := greet(t.Context(), c, "n2"); return err })
+	published, err := c.Addr("n2", 8000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(published, ":")
+	gateway := c.Nodes[0].IP.As4()
+	gateway[3] = 1
+	out, code, err := e.Exec(t.Context(), c.Nodes[0].HolderID, "perl", "-MIO::Socket::INET", "-e",
+		`print "in" if IO::Socket::INET->new(PeerAddr => "`+netip.AddrFrom4(gateway).String()+":"+port+`", Timeout => 1)`)
+	if err != nil || code != 0 || out != "" {
+		t.Errorf("from n1 through the gateway: exit %d, %v: %s", code, err, out)
+	}
+}
+
+func TestHolderGone(t *testing.T) {
+	c := testCluster(t, testEngine(t), docker.Bare(3))
+	if err := c.KillHolder(t.Context(), "n2"); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	until(t, 5*time.Second, func() error {
+		if err = c.Net.Apply(t.Context(), links("n1>n3")); err == nil {
+			return errors.New("a cut works without n2's holder")
+		}
+		return nil
+	})
+	if !strings.Contains(err.Error(), "n2: holder is gone") || strings.Contains(err.Error(), "n1") {
+		t.Errorf("apply: %v", err)
+	}
+	if _, err := c.Net.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "n2: holder is gone") {
+		t.Errorf("probe: %v", err)
+	}
+}
+
+func TestUnknownLink(t *testing.T) {
+	c := testCluster(t, testEngine(t), docker.Bare(2))
+	for _, l := range []string{"n1>n9", "n1>n1", ">n1"} {
+		if err := c.Net.Apply(t.Context(), links(l)); err == nil || !strings.Contains(err.Error(), "no link from") {
+			t.Errorf("cut %s: %v", l, err)
+		}
 	}
 }

@@ -45,8 +45,7 @@ func (Target) Topologies() []targets.Topology {
 			Nodes: 3, Min: 2, Max: 8, Faults: faults, Conn: (*Conn)(nil),
 			Levels: []targets.Level{
 				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary, readReplica}},
-				// Without synchronous standbys the stricter values mean on.
-				{Name: levelCommit, Doc: commitDoc, Values: []string{"on", "off"}},
+				commit(),
 				isolation(),
 			},
 		},
@@ -55,7 +54,7 @@ func (Target) Topologies() []targets.Topology {
 			Nodes: 3, Min: 2, Max: 8, Faults: faults, Conn: (*Conn)(nil),
 			Levels: []targets.Level{
 				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary, readReplica}},
-				{Name: levelCommit, Doc: commitDoc, Values: []string{"on", "off", "local", "remote_write", "remote_apply"}},
+				commit(),
 				{Name: levelStandbys, Doc: "which standbys a commit waits for", Values: []string{"any-1", "first-1", "all"}},
 				isolation(),
 			},
@@ -65,17 +64,21 @@ func (Target) Topologies() []targets.Topology {
 			Nodes: 1, Min: 1, Max: 1, Faults: []string{"kill", "pause"}, Conn: (*Conn)(nil),
 			Levels: []targets.Level{
 				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary}},
-				{Name: levelCommit, Doc: commitDoc, Values: []string{"on", "off"}},
+				commit(),
 				isolation(),
 			},
 		},
 	}
 }
 
-const (
-	readDoc   = "primary: a standby refuses reads; replica: every node answers from its own copy"
-	commitDoc = "how far a commit has come when it is acknowledged"
-)
+const readDoc = "primary: a standby refuses reads; replica: every node answers from its own copy"
+
+func commit() targets.Level {
+	return targets.Level{
+		Name: levelCommit, Doc: "how far a commit has come when it is acknowledged; without synchronous standbys all but off mean on",
+		Values: []string{"on", "off", "local", "remote_write", "remote_apply"},
+	}
+}
 
 // isolation is PostgreSQL's own default first: every statement of ours is a
 // transaction on one row, which is atomic at each of these levels.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -17,8 +18,8 @@ const (
 )
 
 // Ready implements targets.System: every node answers a query, all standbys
-// stream from the primary, and the workloads' tables are everywhere. It makes
-// the tables if there are none.
+// stream from the primary and have replayed what it had when it was asked, and
+// the workloads' tables are everywhere. It makes the tables if there are none.
 func (s *system) Ready(ctx context.Context) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -61,11 +62,12 @@ func (s *system) notReady(ctx context.Context, err error) error {
 // ask is nil if the cluster is ready at this moment.
 func (s *system) ask(ctx context.Context) error {
 	names := s.names()
-	if err := s.askPrimary(ctx, names[0], len(names)-1); err != nil {
+	lsn, err := s.askPrimary(ctx, names[0], len(names)-1)
+	if err != nil {
 		return &notReadyError{names[0], err}
 	}
 	for _, n := range names[1:] {
-		if err := s.askStandby(ctx, n); err != nil {
+		if err := s.askStandby(ctx, n, lsn); err != nil {
 			return &notReadyError{n, err}
 		}
 	}
@@ -76,31 +78,33 @@ const makeTables = `
 CREATE TABLE IF NOT EXISTS kv (k int PRIMARY KEY, v int NOT NULL);
 CREATE TABLE IF NOT EXISTS elements (v int NOT NULL);`
 
-func (s *system) askPrimary(ctx context.Context, node string, standbys int) error {
+// askPrimary returns how far the primary's log is.
+func (s *system) askPrimary(ctx context.Context, node string, standbys int) (lsn string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	c, err := s.dial(ctx, node, "capstan-ready")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer c.Close(ctx)
-	row, err := c.row(ctx, `SELECT current_setting('server_version'),
-		(SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name <> 'pg_basebackup'),
+	row, err := c.row(ctx, `SELECT current_setting('server_version'), pg_current_wal_lsn(),
+		(SELECT count(DISTINCT application_name) FROM pg_stat_replication
+			WHERE state = 'streaming' AND application_name <> 'pg_basebackup'),
 		to_regclass('kv') IS NOT NULL AND to_regclass('elements') IS NOT NULL`)
 	if err != nil {
-		return err
+		return "", err
 	}
-	s.versions["postgres"] = row[0]
-	if row[1] != fmt.Sprint(standbys) {
-		return fmt.Errorf("%s of %d standbys stream", row[1], standbys)
+	s.version.Store(&row[0])
+	if row[2] != strconv.Itoa(standbys) {
+		return "", fmt.Errorf("%s of %d standbys stream", row[2], standbys)
 	}
-	if row[2] != "t" {
-		return c.exec(ctx, makeTables)
+	if row[3] != "t" {
+		return row[1], c.exec(ctx, makeTables)
 	}
-	return nil
+	return row[1], nil
 }
 
-func (s *system) askStandby(ctx context.Context, node string) error {
+func (s *system) askStandby(ctx context.Context, node, lsn string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	c, err := s.dial(ctx, node, "capstan-ready")
@@ -108,11 +112,17 @@ func (s *system) askStandby(ctx context.Context, node string) error {
 		return err
 	}
 	defer c.Close(ctx)
-	row, err := c.row(ctx, `SELECT to_regclass('kv') IS NOT NULL AND to_regclass('elements') IS NOT NULL`)
-	if err == nil && row[0] != "t" {
-		err = errors.New("tables have not arrived")
+	row, err := c.row(ctx, `SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false),
+		to_regclass('kv') IS NOT NULL AND to_regclass('elements') IS NOT NULL`, lsn)
+	switch {
+	case err != nil:
+		return err
+	case row[0] != "t":
+		return errors.New("standby is behind the primary")
+	case row[1] != "t":
+		return errors.New("tables have not arrived")
 	}
-	return err
+	return nil
 }
 
 // primaries asks every node whether it takes itself for the primary. Nodes

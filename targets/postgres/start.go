@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/cluster/docker"
@@ -66,6 +67,7 @@ type system struct {
 	docker   *docker.Cluster
 	cluster  *cluster.Cluster
 	versions map[string]string
+	version  atomic.Pointer[string] // of the server
 }
 
 var _ targets.System = (*system)(nil)
@@ -156,7 +158,13 @@ func standbyNames(level string, standbys []docker.NodeSpec) string {
 func (s *system) Cluster() *cluster.Cluster { return s.cluster }
 
 // Versions implements targets.System.
-func (s *system) Versions() map[string]string { return maps.Clone(s.versions) }
+func (s *system) Versions() map[string]string {
+	v := maps.Clone(s.versions)
+	if server := s.version.Load(); server != nil {
+		v["postgres"] = *server
+	}
+	return v
+}
 
 // Logs implements targets.System.
 func (s *system) Logs(ctx context.Context, dir string) error { return s.docker.Logs(ctx, dir) }

@@ -1,0 +1,61 @@
+package docker_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/capstan-dev/capstan/cluster/docker"
+)
+
+func TestSweepSparesTheLiving(t *testing.T) {
+	e := testEngine(t)
+	id := runID(t)
+	for name, labels := range map[string]map[string]string{
+		id + "-dead":   docker.DeadOwner(id + "-dead"),
+		id + "-living": docker.LivingOwner(id + "-living"),
+	} {
+		if err := e.OrphanVolume(t.Context(), name, labels); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := e.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for run, want := range map[string]string{id + "-dead": "nothing", id + "-living": "volumes " + id + "-living"} {
+		if got, err := e.Clean(t.Context(), docker.CleanOptions{Run: run}); err != nil || got.String() != want {
+			t.Errorf("after the sweep there was of %s: %v, %v; want %s", run, got, err, want)
+		}
+	}
+}
+
+// TestKeep leaves a cluster to look at, for clean to remove.
+func TestKeep(t *testing.T) {
+	e := testEngine(t)
+	id := runID(t)
+	c, err := e.Start(t.Context(), docker.Spec{RunID: id, Nodes: serverNodes(t, e, 2), Keep: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Net.Apply(t.Context(), apart([]string{"n1"}, []string{"n2"})); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Procs.Pause(t.Context(), "n2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := greet(t.Context(), c, "n1"); err != nil || got != "hello from n1\n" {
+		t.Errorf("kept n1 says %q, %v", got, err)
+	}
+	if err := passes(t.Context(), e, c.Nodes[0].ServerID, c.Nodes[1].IP.String()); err == nil {
+		t.Error("paused n2 answers") // it was paused when it was left
+	}
+	if removed, err := e.Sweep(t.Context()); err != nil || strings.Contains(removed.String(), id) {
+		t.Errorf("sweep removed a kept run: %v, %v", removed, err)
+	}
+	removed, err := e.Clean(t.Context(), docker.CleanOptions{Run: id})
+	if err != nil || len(removed.Containers) != 4 || len(removed.Networks) != 1 || len(removed.Volumes) != 2 {
+		t.Errorf("clean removed %v, %v", removed, err)
+	}
+}
