@@ -1,0 +1,501 @@
+package linear
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/history"
+)
+
+func (w *witness) anomaly(h *history.History) checker.Anomaly {
+	a := checker.Anomaly{Kind: "nonlinearizable", Key: w.k.name, Events: []int{}}
+	for _, o := range w.ops {
+		p := w.k.pairs[o.pair]
+		a.Events = append(a.Events, p.Invoke.Index)
+		if p.Complete != nil {
+			a.Events = append(a.Events, p.Complete.Index)
+		}
+	}
+	slices.Sort(a.Events)
+	t := teller{w: w, timeless: timeless(h)}
+	a.Text = t.tell() + t.faults(h)
+	return a
+}
+
+func (w *witness) data() witnessData {
+	d := witnessData{Key: w.k.name, Ops: []opData{}}
+	for _, o := range w.ops {
+		p := w.k.pairs[o.pair]
+		x := opData{
+			Process: p.Invoke.Process, Node: p.Invoke.Node, F: p.Invoke.F, In: orNull(p.Invoke.Value), Out: json.RawMessage("null"),
+			Outcome: p.Outcome().String(), Start: int64(p.Invoke.Time), End: -1, Invoke: p.Invoke.Index, Complete: -1,
+		}
+		if c := p.Complete; c != nil {
+			x.Complete = c.Index
+			if c.Kind != history.Info {
+				x.End, x.Out = int64(c.Time), orNull(c.Value)
+			}
+		}
+		d.Ops = append(d.Ops, x)
+	}
+	return d
+}
+
+func orNull(v json.RawMessage) json.RawMessage {
+	if len(v) == 0 {
+		return json.RawMessage("null")
+	}
+	return v
+}
+
+// timeless is true if the times are positions: the file had none.
+func timeless(h *history.History) bool {
+	for i := range h.Events {
+		if h.Events[i].Time != time.Duration(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// teller puts a witness into words.
+type teller struct {
+	w        *witness
+	timeless bool
+}
+
+// tell tries the shapes that people know by name, then says what contradicts
+// what in general.
+func (t *teller) tell() string {
+	if !t.w.shrunk {
+		return fmt.Sprintf("no order of the %d operations up to event %d is legal (the time ran out before the contradiction could be narrowed down)", len(t.w.ops), t.culpritEvent())
+	}
+	shapes := []func() string{t.thinAir, t.future, t.twoCAS, t.stale, t.inversion, t.zones}
+	if t.w.k.mutex {
+		shapes = []func() string{t.heldTwice, t.notHeld}
+	}
+	for _, shape := range shapes {
+		if s := shape(); s != "" {
+			return s
+		}
+	}
+	return t.listing()
+}
+
+func (t *teller) culprit() *op {
+	for i := range t.w.ops {
+		if t.w.ops[i].ret == t.w.culprit {
+			return &t.w.ops[i]
+		}
+	}
+	return &t.w.ops[len(t.w.ops)-1]
+}
+
+func (t *teller) culpritEvent() int { return t.w.k.pairs[t.culprit().pair].Complete.Index }
+
+func (t *teller) value(v int32) string { return t.w.k.values[v] }
+
+// what is "write 17".
+func (t *teller) what(o *op) string {
+	p := t.w.k.pairs[o.pair]
+	var both []json.RawMessage
+	switch {
+	case p.Invoke.F == "cas" && json.Unmarshal(p.Invoke.Value, &both) == nil && len(both) == 2:
+		return fmt.Sprintf("cas %s→%s", both[0], both[1])
+	case o.kind == write:
+		return p.Invoke.F + " " + t.value(o.a)
+	}
+	return p.Invoke.F
+}
+
+// who is "write 17 (process 3 on n1)".
+func (t *teller) who(o *op) string {
+	e := t.w.k.pairs[o.pair].Invoke
+	if e.Node == "" {
+		return fmt.Sprintf("%s (process %d)", t.what(o), e.Process)
+	}
+	return fmt.Sprintf("%s (process %d on %s)", t.what(o), e.Process, e.Node)
+}
+
+func (t *teller) at(e *history.Event) string {
+	if t.timeless {
+		return fmt.Sprintf("event %d", e.Index)
+	}
+	return fmt.Sprintf("%.3f s", e.Time.Seconds())
+}
+
+func (t *teller) began(o *op) string { return t.at(t.w.k.pairs[o.pair].Invoke) }
+
+func (t *teller) returned(o *op) string {
+	if e := t.w.k.pairs[o.pair].Complete; e != nil {
+		return t.at(e)
+	}
+	return "the end"
+}
+
+// gap is how long after a's completion b began, as ", 2.7 ms before".
+func (t *teller) gap(a, b *op) string {
+	if t.timeless {
+		return "before"
+	}
+	return span(t.w.k.pairs[b.pair].Invoke.Time-t.w.k.pairs[a.pair].Complete.Time) + " before"
+}
+
+func span(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return fmt.Sprintf("%.3f s", d.Seconds())
+	case d >= time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
+	case d >= time.Microsecond:
+		return fmt.Sprintf("%.1f µs", float64(d)/1e3)
+	}
+	return fmt.Sprintf("%d ns", d)
+}
+
+// saw is "read (process 8 on n3) returned 12", or what a cas found.
+func (t *teller) saw(o *op) string {
+	if o.kind == read {
+		return t.who(o) + " returned " + t.value(o.a)
+	}
+	return t.who(o) + " found " + t.value(o.a)
+}
+
+// setters are the operations of the whole key that set v.
+func (t *teller) setters(v int32) []*op {
+	var out []*op
+	for i := range t.w.k.ops {
+		if x, ok := t.w.k.ops[i].sets(); ok && x == v {
+			out = append(out, &t.w.k.ops[i])
+		}
+	}
+	return out
+}
+
+// thinAir: a value that nobody wrote.
+func (t *teller) thinAir() string {
+	o := t.culprit()
+	v, ok := o.sees()
+	if !ok || v == t.w.k.init || len(t.setters(v)) > 0 {
+		return ""
+	}
+	s := fmt.Sprintf("%s at %s, but nothing ever wrote %s.", t.saw(o), t.returned(o), t.value(v))
+	for i := range t.w.k.failed {
+		f := &t.w.k.failed[i]
+		if x, _ := f.sets(); x == v {
+			e := t.w.k.pairs[f.pair].Complete
+			s += fmt.Sprintf(" Its only writer, %s, failed at event %d, so it certainly did not happen.", t.who(f), e.Index)
+			break
+		}
+	}
+	return s
+}
+
+// future: a value that was written only later.
+func (t *teller) future() string {
+	o := t.culprit()
+	v, ok := o.sees()
+	if !ok || v == t.w.k.init {
+		return ""
+	}
+	setters := t.setters(v)
+	for _, s := range setters {
+		if s.call < o.ret {
+			return ""
+		}
+	}
+	first := setters[0]
+	return fmt.Sprintf("%s at %s, yet %s, which was the first to write %s, began only at %s.", t.saw(o), t.returned(o), t.who(first), t.value(v), t.began(first))
+}
+
+// twoCAS: two cas replaced the same value, which was there once.
+func (t *teller) twoCAS() string {
+	for i := range t.w.ops {
+		a := &t.w.ops[i]
+		n := len(t.setters(a.a))
+		if a.a == t.w.k.init {
+			n++
+		}
+		for j := i + 1; j < len(t.w.ops) && a.kind == cas && !a.crashed && a.a != a.b && n == 1; j++ {
+			if b := &t.w.ops[j]; b.kind == cas && !b.crashed && b.a == a.a && b.a != b.b {
+				return fmt.Sprintf("%s and %s both succeeded, at %s and %s, but the value was %s only once: whichever came first replaced it.",
+					t.who(a), t.who(b), t.returned(a), t.returned(b), t.value(a.a))
+			}
+		}
+	}
+	return ""
+}
+
+// before says that a was over when b began.
+func before(a, b *op) bool { return !a.crashed && a.ret < b.call }
+
+// older says why value v was there before the operation that set another one:
+// "" if that is not known.
+func (t *teller) older(v int32, overwriter *op) string {
+	setters := t.setters(v)
+	switch {
+	case overwriter.kind == cas && overwriter.a == v && len(setters)+boolInt(v == t.w.k.init) == 1:
+		return "replaced"
+	case v == t.w.k.init && len(setters) == 0:
+		return "initial"
+	case v == t.w.k.init:
+		return ""
+	}
+	for _, s := range setters {
+		if !before(s, overwriter) {
+			return ""
+		}
+	}
+	return "overwritten"
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// stale: a write was acknowledged before a read began that did not see it.
+func (t *teller) stale() string {
+	r := t.culprit()
+	v, ok := r.sees()
+	if !ok {
+		return ""
+	}
+	for i := range t.w.ops {
+		b := &t.w.ops[i]
+		x, sets := b.sets()
+		if !sets || x == v || !before(b, r) {
+			continue
+		}
+		how := t.older(v, b)
+		if how == "" {
+			continue
+		}
+		s := fmt.Sprintf("%s was acknowledged at %s, %s %s began at %s, yet that %s ", t.who(b), t.returned(b), t.gap(b, r), t.who(r), t.began(r), t.w.k.pairs[r.pair].Invoke.F)
+		if r.kind == read {
+			s += "returned " + t.value(v)
+		} else {
+			s += "still found " + t.value(v)
+		}
+		if how == "initial" {
+			return s + ", the initial value."
+		}
+		return s + fmt.Sprintf(", which %s had %s.", t.what(b), how)
+	}
+	return ""
+}
+
+// inversion: a read saw the new value, a later one the old.
+func (t *teller) inversion() string {
+	r2 := t.culprit()
+	old, ok := r2.sees()
+	if !ok {
+		return ""
+	}
+	for i := range t.w.ops {
+		r1 := &t.w.ops[i]
+		v, sees := r1.sees()
+		if !sees || v == old || !before(r1, r2) {
+			continue
+		}
+		for j := range t.w.ops {
+			b := &t.w.ops[j]
+			x, sets := b.sets()
+			if !sets || x != v || len(t.setters(v)) != 1 {
+				continue
+			}
+			how := t.older(old, b)
+			if how == "" {
+				continue
+			}
+			s := fmt.Sprintf("%s at %s, so %s had taken effect by then; %s, which began at %s, %s", t.saw(r1), t.returned(r1), t.who(b), t.who(r2), t.began(r2), t.after(r1, r2))
+			if how == "initial" {
+				return s + fmt.Sprintf(", went back to %s, the initial value.", t.value(old))
+			}
+			return s + fmt.Sprintf(", went back to %s, which %s had %s.", t.value(old), t.what(b), how)
+		}
+	}
+	return ""
+}
+
+func (t *teller) after(a, b *op) string {
+	if t.timeless {
+		return "later"
+	}
+	return strings.TrimSuffix(t.gap(a, b), " before") + " later"
+}
+
+// zone is what is known of one value: it was there at some moment up to first
+// (an operation on it had returned) and at some moment from last on (another
+// began).
+type zone struct {
+	v           int32
+	first, last *op
+	ops         int
+}
+
+func (z *zone) from() int64 {
+	if z.first == nil {
+		return -1
+	}
+	return z.first.ret
+}
+
+// forward: the value was there all the time from first to last.
+func (z *zone) forward() bool { return z.from() < z.last.call }
+
+// zones: two values that must have been there at the same time. Complete for
+// reads and writes of unique values.
+func (t *teller) zones() string {
+	byValue := map[int32]*zone{}
+	var order []*zone
+	for i := range t.w.ops {
+		o := &t.w.ops[i]
+		if o.kind == cas {
+			return ""
+		}
+		z := byValue[o.a]
+		if z == nil {
+			z = &zone{v: o.a, first: o, last: o}
+			if o.a == t.w.k.init {
+				z.first = nil
+			}
+			byValue[o.a] = z
+			order = append(order, z)
+		}
+		z.ops++
+		if z.first != nil && o.ret < z.first.ret {
+			z.first = o
+		}
+		if o.call > z.last.call {
+			z.last = o
+		}
+	}
+	for _, a := range order {
+		for _, b := range order {
+			if a == b || len(t.setters(a.v)) > 1 || len(t.setters(b.v)) > 1 || !a.forward() {
+				continue
+			}
+			switch {
+			case b.forward() && max(a.from(), b.from()) < min(a.last.call, b.last.call):
+				return t.current(a) + " But " + lower(t.current(b)) + " It cannot have been both."
+			case !b.forward() && a.from() < b.last.call && b.from() < a.last.call:
+				return t.current(a) + " Yet " + t.within(b) + ", so the value must have been " + t.value(b.v) + " in between."
+			}
+		}
+	}
+	return ""
+}
+
+func (t *teller) current(z *zone) string {
+	s := fmt.Sprintf("The value was %s from the beginning", t.value(z.v))
+	if z.first != nil {
+		s = fmt.Sprintf("The value was %s by %s, when %s returned", t.value(z.v), t.returned(z.first), t.who(z.first))
+	}
+	return s + fmt.Sprintf(", and still at %s, when %s began, which %s it.", t.began(z.last), t.who(z.last), map[bool]string{true: "read", false: "wrote"}[z.last.kind == read])
+}
+
+func (t *teller) within(z *zone) string {
+	if z.ops == 1 {
+		return fmt.Sprintf("%s ran within that time, from %s to %s", t.who(z.last), t.began(z.last), t.returned(z.last))
+	}
+	return fmt.Sprintf("%s began at %s and %s returned at %s, both within that time", t.who(z.last), t.began(z.last), t.who(z.first), t.returned(z.first))
+}
+
+func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
+// heldTwice: a lock was granted while another process certainly had it.
+func (t *teller) heldTwice() string {
+	second := t.culprit()
+	if second.kind != acquire {
+		return ""
+	}
+	for i := range t.w.ops {
+		first := &t.w.ops[i]
+		if first == second || first.kind != acquire || first.crashed {
+			continue
+		}
+		rel := t.releaseOf(first)
+		if rel != nil && rel.call < second.ret {
+			continue
+		}
+		s := fmt.Sprintf("%s was granted at %s, and %s at %s", t.who(first), t.returned(first), t.who(second), t.returned(second))
+		if rel == nil {
+			return s + ", though the first never released the lock: it was held twice."
+		}
+		return s + fmt.Sprintf(", though the first released the lock only at %s: it was held twice.", t.began(rel))
+	}
+	return ""
+}
+
+// releaseOf is the next release by the process that acquired.
+func (t *teller) releaseOf(a *op) *op {
+	process := t.w.k.pairs[a.pair].Process()
+	for i := range t.w.k.ops {
+		o := &t.w.k.ops[i]
+		if o.kind == release && o.call > a.call && t.w.k.pairs[o.pair].Process() == process {
+			return o
+		}
+	}
+	return nil
+}
+
+func (t *teller) notHeld() string {
+	o := t.culprit()
+	if o.kind != release || slices.ContainsFunc(t.w.ops, func(x op) bool { return x.kind == acquire }) {
+		return ""
+	}
+	return fmt.Sprintf("%s succeeded at %s, but nobody had acquired the lock.", t.who(o), t.returned(o))
+}
+
+// listing names all operations with their intervals, and which had to come
+// before which.
+func (t *teller) listing() string {
+	const most = 12
+	var parts []string
+	for i := range t.w.ops[:min(len(t.w.ops), most)] {
+		o := &t.w.ops[i]
+		until := "never returned"
+		if e := t.w.k.pairs[o.pair].Complete; e != nil && e.Kind != history.Info {
+			until = "returned at " + t.returned(o)
+		}
+		s := t.who(o)
+		if v, ok := o.sees(); ok && o.kind == read {
+			s += " of " + t.value(v)
+		}
+		parts = append(parts, fmt.Sprintf("%s began at %s and %s", s, t.began(o), until))
+	}
+	s := fmt.Sprintf("no order of these %d operations is legal: %s", len(t.w.ops), strings.Join(parts, "; "))
+	if more := len(t.w.ops) - most; more > 0 {
+		s += fmt.Sprintf("; and %d more", more)
+	}
+	return s + "."
+}
+
+// faults says what was in force while the last operation of the witness ran.
+func (t *teller) faults(h *history.History) string {
+	var s strings.Builder
+	p := t.w.k.pairs[t.culprit().pair]
+	for _, f := range history.Windows(h) {
+		if f.Begin > p.Complete.Time || f.End < p.Invoke.Time || f.StartErr != "" {
+			continue
+		}
+		fmt.Fprintf(&s, " Fault %s was in force from %s", f.Fault, seconds(f.Start))
+		if f.Stopped {
+			fmt.Fprintf(&s, " to %s", seconds(f.Stop))
+		}
+		if side := f.Sides[p.Invoke.Node]; side != "" {
+			fmt.Fprintf(&s, "; %s was on its %s side", p.Invoke.Node, side)
+		}
+		s.WriteString(".")
+	}
+	return s.String()
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }

@@ -1,0 +1,260 @@
+package linear_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/history"
+)
+
+func raw(s string) json.RawMessage { return json.RawMessage(s) }
+
+func check(t testing.TB, model string, o linear.Options, h *history.History) checker.Result {
+	t.Helper()
+	c, err := linear.New(model, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checker.Run(context.Background(), c, h)
+}
+
+// random draws a small history of a register that may be wrong: overlapping
+// calls, crashes, failures, processes that retire, few values or unique ones.
+func random(rng *rand.Rand, model string, unique bool) *history.History {
+	h := &history.History{}
+	procs := 1 + rng.IntN(4)
+	total := 1 + rng.IntN(8)
+	next := procs
+	id := make([]int, procs) // process of each worker
+	for i := range id {
+		id[i] = i
+	}
+	inflight := make([]*history.Event, procs)
+	state, fresh := "null", 0
+	value := func() string {
+		if unique {
+			fresh++
+			return fmt.Sprint(fresh)
+		}
+		return fmt.Sprint(rng.IntN(3))
+	}
+	recent := func() string {
+		if unique && fresh > 0 {
+			return fmt.Sprint(1 + rng.IntN(fresh))
+		}
+		return fmt.Sprint(rng.IntN(3))
+	}
+	add := func(e history.Event) {
+		e.Index = len(h.Events)
+		e.Time = time.Duration(e.Index/2) * time.Millisecond // ties
+		h.Events = append(h.Events, e)
+	}
+	started := 0
+	for started < total || func() bool {
+		for _, e := range inflight {
+			if e != nil {
+				return rng.IntN(20) > 0
+			}
+		}
+		return false
+	}() {
+		w := rng.IntN(procs)
+		if inflight[w] == nil {
+			if started == total {
+				continue
+			}
+			started++
+			e := history.Event{Process: id[w], Kind: history.Invoke, F: "read", Value: raw("null")}
+			switch {
+			case model == "mutex":
+				e.F = []string{"acquire", "release"}[rng.IntN(2)]
+			case rng.IntN(3) == 0:
+				e.F, e.Value = "write", raw(value())
+			case model == "cas-register" && rng.IntN(2) == 0:
+				old := recent()
+				if rng.IntN(2) == 0 {
+					old = state
+				}
+				e.F, e.Value = "cas", raw("["+old+","+value()+"]")
+			}
+			inflight[w] = &e
+			add(e)
+			continue
+		}
+		e := *inflight[w]
+		inflight[w] = nil
+		switch r := rng.IntN(10); {
+		case r < 2:
+			e.Kind = history.Info
+			id[w] = next
+			next++
+		case r < 3:
+			e.Kind = history.Fail
+		default:
+			e.Kind = history.OK
+		}
+		effect := e.Kind == history.OK || e.Kind == history.Info && rng.IntN(2) == 0
+		switch e.F {
+		case "write":
+			if effect {
+				state = string(e.Value)
+			}
+		case "cas":
+			var both []json.RawMessage
+			_ = json.Unmarshal(e.Value, &both)
+			if string(both[0]) == state && effect {
+				state = string(both[1])
+			} else if e.Kind == history.OK && rng.IntN(4) > 0 {
+				e.Kind = history.Fail
+			}
+		case "read":
+			if e.Kind == history.OK {
+				e.Value = raw(state)
+				if rng.IntN(8) == 0 {
+					e.Value = raw(recent())
+				}
+			}
+		}
+		add(e)
+	}
+	return h
+}
+
+// brute is the dumb twin: it tries all orders of the completed operations with
+// every subset of the crashed ones.
+func brute(t testing.TB, model string, h *history.History) bool {
+	t.Helper()
+	pairs, err := history.Pairs(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ops []history.Pair
+	for _, p := range pairs {
+		if p.Outcome() != history.Fail && (p.Outcome() == history.OK || p.F() != "read") {
+			ops = append(ops, p)
+		}
+	}
+	done := make([]bool, len(ops))
+	state := "null"
+	if model == "mutex" {
+		state = "free"
+	}
+	return try(ops, done, state)
+}
+
+func try(ops []history.Pair, done []bool, state string) bool {
+	finished := true
+	for i, p := range ops {
+		finished = finished && (done[i] || p.Outcome() == history.Info)
+	}
+	if finished {
+		return true
+	}
+next:
+	for i, p := range ops {
+		if done[i] {
+			continue
+		}
+		for j, q := range ops { // q must come first
+			if !done[j] && j != i && q.Outcome() == history.OK && q.Complete.Index < p.Invoke.Index {
+				continue next
+			}
+		}
+		after, ok := apply(p, state)
+		if !ok {
+			continue
+		}
+		done[i] = true
+		if try(ops, done, after) {
+			return true
+		}
+		done[i] = false
+	}
+	return false
+}
+
+func apply(p history.Pair, state string) (string, bool) {
+	switch p.F() {
+	case "write":
+		return string(p.Invoke.Value), true
+	case "read":
+		return state, string(p.Complete.Value) == state
+	case "acquire":
+		return "held", state == "free"
+	case "release":
+		return "free", state == "held"
+	}
+	var both []json.RawMessage
+	_ = json.Unmarshal(p.Invoke.Value, &both)
+	return string(both[1]), string(both[0]) == state
+}
+
+func TestAgainstBruteForce(t *testing.T) {
+	rounds := 4000
+	if testing.Short() {
+		rounds = 400
+	}
+	for _, model := range linear.Models() {
+		for _, unique := range []bool{true, false} {
+			bad := 0
+			for seed := range rounds {
+				h := random(rand.New(rand.NewPCG(uint64(seed), 1)), model, unique)
+				res := check(t, model, linear.Options{}, h)
+				if res.Verdict == checker.Unknown {
+					continue
+				}
+				want := checker.Invalid
+				if brute(t, model, h) {
+					want = checker.Valid
+				}
+				if res.Verdict != want {
+					t.Fatalf("%s unique=%v seed %d: got %s, want %s\n%s\n%s", model, unique, seed, res.Verdict, want, res.Reason, show(h))
+				}
+				if res.Verdict == checker.Invalid {
+					bad++
+					testWitness(t, model, h, res)
+				}
+			}
+			t.Logf("%s unique=%v: %d of %d invalid", model, unique, bad, rounds)
+		}
+	}
+}
+
+// testWitness wants the witness' events, as a history of their own, to have no
+// legal order.
+func testWitness(t *testing.T, model string, h *history.History, res checker.Result) {
+	t.Helper()
+	var d struct {
+		Witnesses []struct {
+			Ops []struct{ Invoke, Complete int }
+		}
+	}
+	if err := json.Unmarshal(res.Data, &d); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Witnesses) != 1 || len(res.Anomalies) != 1 || res.Anomalies[0].Text == "" {
+		t.Fatalf("not one witness: %s", res.Data)
+	}
+	sub := &history.History{}
+	for _, i := range res.Anomalies[0].Events {
+		sub.Events = append(sub.Events, h.Events[i])
+	}
+	if brute(t, model, sub) {
+		t.Fatalf("the witness is legal: %s\n%s\nof\n%s", res.Anomalies[0].Text, show(sub), show(h))
+	}
+}
+
+func show(h *history.History) string {
+	var b strings.Builder
+	for _, e := range h.Events {
+		fmt.Fprintf(&b, "%3d %2d %-6s %s %s\n", e.Index, e.Process, e.Kind, e.F, e.Value)
+	}
+	return b.String()
+}
