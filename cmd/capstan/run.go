@@ -176,7 +176,7 @@ func (a *app) bootError(err error) error {
 	case errors.As(err, &coded):
 		return err
 	}
-	return withCode(exitEnvironment, err)
+	return withCode(exitEnvironment, hinted(err))
 }
 
 // takeDown collects the logs and removes the cluster, also after a signal.

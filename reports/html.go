@@ -1,0 +1,258 @@
+package reports
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/history"
+)
+
+//go:embed report.tmpl.html
+var reportTemplate string
+
+//go:embed report.css
+var reportStyle string
+
+// page is what the template sees. All text in it that came from outside went
+// through clean; the template escapes it.
+type page struct {
+	Run                           Run
+	Style                         template.CSS
+	Headline, Verdict, Why, Claim string
+	Rerun, Started                string
+	Levels, Facts                 []fact
+	Broken                        bool
+	Witnesses                     []witness
+	MoreAnomalies                 string
+	Timeline                      timeline
+	Windows                       []windowRow
+	Availability                  *availability
+	Errors                        []errorRow
+	MoreErrors                    string
+	PlanText                      string
+}
+
+type fact struct{ Name, Value string }
+
+type windowRow struct {
+	ID              int
+	Fault, From, To string
+	Proven, Healed  bool
+	Proof, HealErr  string
+}
+
+type errorRow struct {
+	Outcome     history.Kind
+	Text        string
+	Count       int
+	First, Last string
+	at          time.Duration
+}
+
+// HTML writes the report: one file without script that needs no network.
+func HTML(w io.Writer, r Run) error {
+	t, err := template.New("report").Funcs(template.FuncMap{
+		"add":      func(a, b float64) float64 { return round(a + b) },
+		"subtract": func(a, b float64) float64 { return round(a - b) },
+		"inc":      func(i int) int { return i + 1 },
+		"clean":    clean, "seconds": seconds, "glyph": glyph, "events": eventNumbers,
+	}).Parse(reportTemplate)
+	if err != nil {
+		return fmt.Errorf("parse report template: %w", err)
+	}
+	if err := t.Execute(w, makePage(r)); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+func makePage(r Run) page {
+	ops := operations(r.History)
+	p := page{
+		Run: r, Style: template.CSS(reportStyle), Headline: Headline(r.Results.Verdict),
+		Verdict: r.Results.Verdict.String(), Why: why(r), Claim: claim(r), Rerun: Rerun(r),
+		Started:   r.Info.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
+		Broken:    r.Results.Verdict == checker.Invalid,
+		Witnesses: witnesses(r.Results.Checks, r.History, ops),
+		PlanText:  string(r.Plan.YAML()),
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.Plan.Level)) {
+		p.Levels = append(p.Levels, fact{k, r.Plan.Level[k]})
+	}
+	p.MoreAnomalies = moreAnomalies(r.Results.Checks)
+	p.Timeline = makeTimeline(r.History, ops, anomalyMarks(r.Results.Checks))
+	for _, w := range history.Windows(r.History) {
+		p.Windows = append(p.Windows, makeWindowRow(w))
+	}
+	if r.Results.Availability != nil {
+		p.Availability = makeAvailability(*r.Results.Availability, r.Info.Nodes)
+	}
+	p.Errors, p.MoreErrors = groupErrors(ops)
+	p.Facts = facts(r)
+	return p
+}
+
+// why is the reason of the verdict in one sentence, led by the scale of what
+// was tried.
+func why(r Run) string {
+	c := r.Results.Operations
+	return fmt.Sprintf("%s. %d operations: %d ok, %d fail, %d unknown; %s.",
+		strings.TrimSuffix(clean(r.Results.Reason), "."), c.Total, c.OK, c.Fail, c.Info, faultCount(r.History))
+}
+
+func faultCount(h *history.History) string {
+	windows := history.Windows(h)
+	proven := 0
+	for _, w := range windows {
+		if w.Proven {
+			proven++
+		}
+	}
+	switch len(windows) {
+	case 0:
+		return "no faults"
+	case 1:
+		return fmt.Sprintf("1 fault window, %d proven in force", proven)
+	}
+	return fmt.Sprintf("%d fault windows, %d proven in force", len(windows), proven)
+}
+
+// claim sets the verdict against what the system's documentation promises.
+func claim(r Run) string {
+	refuted := r.Results.Verdict == checker.Invalid
+	switch c := clean(r.Info.Claim); {
+	case c == "" && refuted:
+		return "The system does not promise more for this topology and level: the violation is what its design allows."
+	case c == "":
+		return "The system promises nothing stronger for this topology and level."
+	case refuted:
+		return fmt.Sprintf("The system claims to be %s for this topology and level: a finding.", c)
+	}
+	return fmt.Sprintf("The system claims to be %s for this topology and level.", c)
+}
+
+func glyph(v checker.Verdict) string {
+	return map[checker.Verdict]string{checker.Valid: "✓", checker.Unknown: "?", checker.Invalid: "✗"}[v]
+}
+
+func eventNumbers(o operation) string {
+	var s []string
+	for _, i := range []int{o.Invoke, o.Complete} {
+		if i >= 0 {
+			s = append(s, fmt.Sprint(i))
+		}
+	}
+	return strings.Join(s, ", ")
+}
+
+func moreAnomalies(checks []checker.Result) string {
+	var parts []string
+	for _, c := range checks {
+		if n := len(c.Anomalies) - maxAnomalies; n > 0 {
+			parts = append(parts, fmt.Sprintf("Showing %d of %d anomalies of %s; results.json has all.", maxAnomalies, len(c.Anomalies), c.Name))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// anomalyMarks names the first anomaly that each event belongs to.
+func anomalyMarks(checks []checker.Result) map[int]string {
+	marks := map[int]string{}
+	for _, c := range checks {
+		for n, a := range c.Anomalies {
+			if n == maxAnomalies {
+				break
+			}
+			for _, e := range a.Events {
+				if _, ok := marks[e]; !ok {
+					marks[e] = fmt.Sprintf("event %d: %s (%s)", e, clean(a.Kind), c.Name)
+				}
+			}
+		}
+	}
+	return marks
+}
+
+func makeWindowRow(w history.Window) windowRow {
+	proof := w.Proof
+	if w.StartErr != "" {
+		proof = strings.TrimPrefix(proof+"; "+w.StartErr, "; ")
+	}
+	return windowRow{ID: w.ID, Fault: clean(w.Fault), From: seconds(w.Start), To: seconds(w.Stop),
+		Proven: w.Proven, Healed: w.Healed, Proof: clean(proof), HealErr: clean(w.StopErr)}
+}
+
+// digits make otherwise equal errors differ: ports, processes, values.
+var digits = regexp.MustCompile(`[0-9]+`)
+
+const maxErrors = 20
+
+// groupErrors counts errors by outcome and text, numbers aside.
+func groupErrors(ops []operation) ([]errorRow, string) {
+	groups := map[string]*errorRow{}
+	for _, o := range ops {
+		if o.Err == "" {
+			continue
+		}
+		key := o.Outcome.String() + digits.ReplaceAllString(o.Err, "#")
+		g := groups[key]
+		if g == nil {
+			g = &errorRow{Outcome: o.Outcome, Text: show([]byte(o.Err)), First: seconds(o.Start), at: o.Start}
+			groups[key] = g
+		}
+		g.Count++
+		g.Last = seconds(o.Start)
+	}
+	all := make([]errorRow, 0, len(groups))
+	for _, g := range groups {
+		all = append(all, *g)
+	}
+	slices.SortFunc(all, func(a, b errorRow) int {
+		if a.Count != b.Count {
+			return b.Count - a.Count
+		}
+		if a.at != b.at {
+			return int(a.at - b.at)
+		}
+		return strings.Compare(a.Text, b.Text)
+	})
+	if n := len(all); n > maxErrors {
+		return all[:maxErrors], fmt.Sprintf("Showing %d of %d kinds of errors, the most frequent first; history.jsonl has all.", maxErrors, n)
+	}
+	return all, ""
+}
+
+func facts(r Run) []fact {
+	boot := short(r.Info.Boot)
+	clock := "real"
+	if r.Info.Virtual {
+		clock = "virtual: the same seed gives the same history, byte by byte"
+	}
+	fs := []fact{
+		{"Nodes", strings.Join(r.Info.Nodes, " ")},
+		{"Clients", fmt.Sprintf("%d at a time, pinned to their nodes", r.Plan.Concurrency)},
+		{"Length", short(r.Info.Duration)},
+		{"Time", clock},
+		{"Command to ready cluster", boot},
+		{"Checks took", short(r.Results.Checked)},
+		{"capstan", r.Info.Capstan},
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.Info.Versions)) {
+		fs = append(fs, fact{clean(k), clean(r.Info.Versions[k])})
+	}
+	for _, p := range r.Info.Problems {
+		fs = append(fs, fact{"Problem", clean(p)})
+	}
+	if r.Info.Interrupted {
+		fs = append(fs, fact{"Interrupted", "yes, before its time limit"})
+	}
+	return fs
+}
