@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"errors"
+
+	"github.com/capstan-dev/capstan/cluster/docker"
 )
 
 var errNobodyWaits = errors.New("nobody waits for standbys")
@@ -30,3 +32,10 @@ func (c *Conn) TerminateSyncWaits(ctx context.Context) error {
 
 // Classify is the mapping of errors.
 func Classify(err error) error { return classify(err) }
+
+// LocalImage is the image that is built where there is no registry.
+func LocalImage() docker.Image {
+	img := image()
+	img.Ref = ""
+	return img
+}

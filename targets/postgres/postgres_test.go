@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
@@ -318,6 +319,43 @@ func TestSync(t *testing.T) {
 	ready(t, s)
 	must(t, n1.Write(within(t, 10*time.Second), 1, 12))
 	t.Logf("writes resume %v after the heal", time.Since(began))
+}
+
+// TestOfficialLayouts runs images that are laid out like the official ones: a
+// volume at the data, an entry point of their own, and since 18 PGDATA in a
+// folder that the volume does not have yet.
+func TestOfficialLayouts(t *testing.T) {
+	e, err := docker.Connect(t.Context(), nil)
+	if err != nil {
+		require.Skip(t, "docker", err)
+	}
+	defer e.Close()
+	base, err := e.EnsureImage(t.Context(), postgres.LocalImage())
+	must(t, err)
+	for name, layout := range map[string]string{
+		"17": "VOLUME /var/lib/postgresql/data",
+		"18": "RUN rm -rf /var/lib/postgresql && install -d -o postgres -g postgres -m 1777 /var/lib/postgresql\n" +
+			"ENV PGDATA=/var/lib/postgresql/18/docker\nVOLUME /var/lib/postgresql",
+	} {
+		t.Run(name, func(t *testing.T) {
+			img, err := e.EnsureImage(t.Context(), docker.Image{Name: "capstan-test-layout", Files: fstest.MapFS{"Dockerfile": {
+				Data: []byte("FROM " + base.Ref + "\n" + layout + "\nENTRYPOINT [\"docker-entrypoint.sh\"]\nCMD [\"postgres\"]\n"),
+			}}})
+			must(t, err)
+			t.Setenv("CAPSTAN_POSTGRES_IMAGE", img.Ref)
+			s := start(t, "async", "read=replica")
+			if got := s.Versions()["image"]; got != img.Ref {
+				t.Errorf("runs %s, want %s", got, img.Ref)
+			}
+			must(t, open(t, s, "n1").Write(t.Context(), 1, 10))
+			ready(t, s)
+			wantRead(t, open(t, s, "n3"), 1, 10)
+			must(t, s.Cluster().Procs.Kill(t.Context(), "n3"))
+			must(t, s.Cluster().Procs.Start(t.Context(), "n3"))
+			ready(t, s)
+			wantRead(t, open(t, s, "n3"), 1, 10)
+		})
+	}
 }
 
 func TestDeadNodeTellsItsLog(t *testing.T) {
