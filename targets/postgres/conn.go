@@ -9,21 +9,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/workloads/register"
 	"github.com/capstan-dev/capstan/workloads/set"
 )
 
-// Conn is one process' connection to one node. A connection that broke is
-// dialled anew at the start of the next call, never within one: no call is
-// sent twice.
+// Conn is one process' connection to one node. It is not dialled anew when it
+// breaks; Closed tells, and whoever opened it opens another.
 type Conn struct {
-	dial func(context.Context) (*session, error)
+	s    *session
 	node string
 	read string // the level
-	s    *session
 }
 
 var (
@@ -33,23 +29,14 @@ var (
 
 // Open implements targets.System.
 func (s *system) Open(ctx context.Context, node string, process int) (io.Closer, error) {
-	c := &Conn{node: node, read: s.spec.Levels[levelRead]}
-	c.dial = func(ctx context.Context) (*session, error) {
-		ses, err := s.dial(ctx, node, "capstan-"+strconv.Itoa(process))
-		if err != nil {
-			return nil, err
-		}
-		if err := s.configure(ctx, ses); err != nil {
-			return nil, errors.Join(err, ses.Close(ctx))
-		}
-		return ses, nil
-	}
-	ses, err := c.dial(ctx)
+	ses, err := s.dial(ctx, node, "capstan-"+strconv.Itoa(process))
 	if err != nil {
-		return nil, notApplied(fmt.Errorf("connect to %s: %w", node, err))
+		return nil, notApplied(err)
 	}
-	c.s = ses
-	return c, nil
+	if err := s.configure(ctx, ses); err != nil {
+		return nil, notApplied(errors.Join(err, ses.Close(ctx)))
+	}
+	return &Conn{s: ses, node: node, read: s.spec.Levels[levelRead]}, nil
 }
 
 // configure sets the session's levels. A standby cannot do serializable; its
@@ -75,36 +62,19 @@ func (s *system) configure(ctx context.Context, ses *session) error {
 
 // Close ends the connection without waiting for calls in flight.
 func (c *Conn) Close() error {
-	if c.s == nil {
-		return nil
-	}
 	// A stuck server must not hold up the end of a process.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	return c.s.Close(ctx)
 }
 
-// session is the connection, dialled anew if it broke in an earlier call.
-func (c *Conn) session(ctx context.Context) (*session, error) {
-	if !c.s.IsClosed() {
-		return c.s, nil
-	}
-	s, err := c.dial(ctx)
-	if err != nil {
-		return nil, notApplied(fmt.Errorf("connect to %s: %w", c.node, err))
-	}
-	c.s = s
-	return s, nil
-}
+// Closed is true once the connection is of no use any more.
+func (c *Conn) Closed() bool { return c.s.IsClosed() }
 
 // query makes a read. The node tells in the same statement whether it is a
 // standby. Reads have no effect, so that every error is definite.
 func (c *Conn) query(ctx context.Context, column string, args ...any) (string, error) {
-	s, err := c.session(ctx)
-	if err != nil {
-		return "", err
-	}
-	row, err := s.row(ctx, "SELECT pg_is_in_recovery(), "+column, args...)
+	row, err := c.s.row(ctx, "SELECT pg_is_in_recovery(), "+column, args...)
 	if err != nil {
 		return "", notApplied(err)
 	}
@@ -116,11 +86,7 @@ func (c *Conn) query(ctx context.Context, column string, args ...any) (string, e
 
 // change makes a write and returns how many rows it changed.
 func (c *Conn) change(ctx context.Context, sql string, args ...any) (int64, error) {
-	s, err := c.session(ctx)
-	if err != nil {
-		return 0, err
-	}
-	n, err := s.change(ctx, sql, args...)
+	n, err := c.s.change(ctx, sql, args...)
 	return n, classify(err)
 }
 
@@ -176,19 +142,3 @@ func (c *Conn) ReadAll(ctx context.Context) ([]int, error) {
 }
 
 func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }
-
-// session is a connection of the driver, and the warnings that came over it.
-type session struct {
-	*pgconn.PgConn
-	warnings []*pgconn.Notice
-}
-
-// dial connects to a node's published port, and to nothing else: no fallback,
-// no TLS, no password, no settings from the environment.
-func (s *system) dial(ctx context.Context, node, name string) (*session, error) {
-	addr, err := s.docker.Addr(node, port)
-	if err != nil {
-		return nil, err
-	}
-	return dial(ctx, addr, name)
-}

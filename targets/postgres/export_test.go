@@ -10,11 +10,7 @@ import (
 var errNobodyWaits = errors.New("nobody waits for standbys")
 
 func (c *Conn) signal(ctx context.Context, function string) error {
-	s, err := c.session(ctx)
-	if err != nil {
-		return err
-	}
-	row, err := s.row(ctx, "SELECT count("+function+"(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+	row, err := c.s.row(ctx, "SELECT count("+function+"(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
 	if err == nil && row[0] == "0" {
 		err = errNobodyWaits
 	}

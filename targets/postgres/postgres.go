@@ -4,7 +4,6 @@
 package postgres
 
 import (
-	"io"
 	"os"
 	"slices"
 
@@ -15,9 +14,6 @@ import (
 type Target struct{}
 
 var _ targets.Target = Target{}
-
-// New gives the target; it needs no configuration.
-func New() targets.Target { return Target{} }
 
 // Name implements targets.Target.
 func (Target) Name() string { return "postgres" }
@@ -105,5 +101,3 @@ func officialImage() string {
 	}
 	return "postgres:17"
 }
-
-var _ io.Closer = (*Conn)(nil)

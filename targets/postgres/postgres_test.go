@@ -24,7 +24,7 @@ import (
 // levels are the defaults of a topology, with changes "name=value".
 func levels(t testing.TB, topology string, changes ...string) (targets.Topology, map[string]string) {
 	t.Helper()
-	for _, top := range postgres.New().Topologies() {
+	for _, top := range (postgres.Target{}).Topologies() {
 		if top.Name != topology {
 			continue
 		}
@@ -54,7 +54,7 @@ func start(t *testing.T, topology string, changes ...string) targets.System {
 	top, l := levels(t, topology, changes...)
 	id := fmt.Sprintf("%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), os.Getpid())
 	began := time.Now()
-	s, err := postgres.New().Start(t.Context(), targets.Spec{
+	s, err := postgres.Target{}.Start(t.Context(), targets.Spec{
 		Topology: topology, Nodes: top.Nodes, Levels: l, RunID: id,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
@@ -178,7 +178,7 @@ func TestSingle(t *testing.T) {
 		t.Errorf("set: %v, %v", got, err)
 	}
 	testPause(t, s, c)
-	testKill(t, s, c)
+	testKill(t, s, open(t, s, "n1"))
 }
 
 // testPause: a frozen server answers nothing, and what was asked may happen
@@ -187,10 +187,10 @@ func testPause(t *testing.T, s targets.System, c *postgres.Conn) {
 	procs := s.Cluster().Procs
 	must(t, procs.Pause(t.Context(), "n1"))
 	wantUnknown(t, c.Write(within(t, 300*time.Millisecond), 2, 20), "deadline exceeded")
-	// The connection is closed now, and a new one is not to be had.
-	wantDefinite(t, c.Write(within(t, 300*time.Millisecond), 2, 21), "connect to n1")
+	wantClosed(t, s, c)
 	must(t, procs.Resume(t.Context(), "n1"))
 	ready(t, s)
+	c = open(t, s, "n1")
 	must(t, c.Write(within(t, 5*time.Second), 2, 22))
 	wantRead(t, c, 2, 22)
 }
@@ -201,12 +201,8 @@ func testKill(t *testing.T, s targets.System, c *postgres.Conn) {
 	procs := s.Cluster().Procs
 	must(t, c.Write(t.Context(), 3, 30))
 	must(t, procs.Kill(t.Context(), "n1"))
-	err := c.Write(within(t, time.Second), 3, 31)
-	if err == nil {
-		t.Error("a killed server took a write")
-	}
-	t.Logf("write on the connection of a killed server: %v", err)
-	wantDefinite(t, c.Write(within(t, time.Second), 3, 32), "connect to n1")
+	wantUnknown(t, c.Write(within(t, time.Second), 3, 31), "EOF")
+	wantClosed(t, s, c)
 	if p, err := s.Cluster().Primaries(t.Context()); err != nil || len(p) != 0 {
 		t.Errorf("primaries of a dead cluster: %v, %v", p, err)
 	}
@@ -214,7 +210,19 @@ func testKill(t *testing.T, s targets.System, c *postgres.Conn) {
 	began := time.Now()
 	ready(t, s)
 	t.Logf("killed server ready again after %v", time.Since(began))
-	wantRead(t, c, 3, 30)
+	wantRead(t, open(t, s, "n1"), 3, 30)
+}
+
+// wantClosed checks that the connection says that it is of no use, does
+// nothing any more, and that its node takes no other.
+func wantClosed(t *testing.T, s targets.System, c *postgres.Conn) {
+	t.Helper()
+	if !c.Closed() {
+		t.Error("the connection is not closed")
+	}
+	wantDefinite(t, c.Write(within(t, time.Second), 9, 9), "closed")
+	_, err := s.Open(within(t, 300*time.Millisecond), "n1", 1)
+	wantDefinite(t, err, "connect to n1")
 }
 
 func TestAsync(t *testing.T) {
@@ -317,7 +325,7 @@ func TestSync(t *testing.T) {
 	must(t, s.Cluster().Net.Apply(t.Context(), cluster.LinkState{}))
 	began := time.Now()
 	ready(t, s)
-	must(t, n1.Write(within(t, 10*time.Second), 1, 12))
+	must(t, open(t, s, "n1").Write(within(t, 10*time.Second), 1, 12))
 	t.Logf("writes resume %v after the heal", time.Since(began))
 }
 
@@ -365,7 +373,7 @@ func TestDeadNodeTellsItsLog(t *testing.T) {
 	}
 	defer e.Close()
 	_, l := levels(t, "single")
-	s, err := postgres.New().Start(t.Context(), targets.Spec{
+	s, err := postgres.Target{}.Start(t.Context(), targets.Spec{
 		Topology: "single", Nodes: 1, Levels: l, RunID: fmt.Sprintf("dead-%d", os.Getpid()),
 	})
 	if s != nil {

@@ -10,6 +10,26 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// session is a connection of the driver, and the warnings that came over it.
+type session struct {
+	*pgconn.PgConn
+	warnings []*pgconn.Notice
+}
+
+func (s *system) dial(ctx context.Context, node, name string) (*session, error) {
+	addr, err := s.docker.Addr(node, port)
+	if err != nil {
+		return nil, err
+	}
+	ses, err := dial(ctx, addr, name)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", node, err)
+	}
+	return ses, nil
+}
+
+// dial connects to a node's published port, and to nothing else: no fallback,
+// no TLS, no password, no settings from the environment.
 func dial(ctx context.Context, addr, name string) (*session, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -34,8 +54,10 @@ func dial(ctx context.Context, addr, name string) (*session, error) {
 			s.warnings = append(s.warnings, n)
 		}
 	}
-	s.PgConn, err = pgconn.ConnectConfig(ctx, config)
-	return s, err
+	if s.PgConn, err = pgconn.ConnectConfig(ctx, config); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // do makes one statement with text parameters in a single round trip.
