@@ -56,7 +56,6 @@ type subject struct {
 	topology targets.Topology
 	workload workloads.Workload
 	schedule nemesis.Schedule
-	// base is a function of the seed only, see harness.Schedule.
 }
 
 func named[T interface{ Name() string }](what, name string, all []T) (T, error) {

@@ -1,0 +1,364 @@
+// Package avail measures availability: which share of the calls was answered,
+// on each side of a cut, for each operation and phase; how long nobody got an
+// answer; and how soon after a heal each node gave one again. It is a pure
+// function of the history and judges nothing.
+//
+// Definitions. A call belongs to the phase that it was invoked in. The phases
+// of a history are "before" the first fault, each fault from the begin of its
+// injection to the end of its heal, the time "after" each, and one phase "run"
+// for a history without faults. A call's side is that of its node under the
+// fault: majority, minority or bridge for a partition, "hit" or "others" for
+// faults aimed at nodes, "all" otherwise. ok, fail and info are counted apart:
+// a fail is a refusal that the client could rely on, an info left it in doubt.
+package avail
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/capstan-dev/capstan/history"
+)
+
+// Report is the measured availability of a history.
+type Report struct {
+	Phases []Phase `json:"phases"`
+	// Totals merges the phases to before, during and after faults.
+	Totals []Rate `json:"totals"`
+	// Rates has a row for each phase, side and operation that was asked.
+	Rates    []Rate     `json:"rates"`
+	Nodes    []NodeRate `json:"nodes"`
+	Silences []Silence  `json:"silences"`
+	Recovery []Recovery `json:"recovery"`
+	Latency  []Latency  `json:"latency"`
+}
+
+// The stages that Totals merges phases to.
+const (
+	Before = "before"
+	During = "during faults"
+	After  = "after heals"
+	Whole  = "run"
+)
+
+// Phase is a stretch of the history.
+type Phase struct {
+	// Name is before, "fault K NAME", "after fault K", or run.
+	Name  string        `json:"name"`
+	Stage string        `json:"stage"`
+	From  time.Duration `json:"from_ns"`
+	To    time.Duration `json:"to_ns"`
+	// Fault is the number of the fault that the phase belongs to or follows;
+	// 0 if none.
+	Fault int `json:"fault,omitempty"`
+}
+
+// Counts are calls by outcome.
+type Counts struct {
+	OK   int `json:"ok"`
+	Fail int `json:"fail"`
+	Info int `json:"info"`
+}
+
+// Total is the number of calls.
+func (c Counts) Total() int { return c.OK + c.Fail + c.Info }
+
+func (c *Counts) add(k history.Kind) {
+	switch k {
+	case history.OK:
+		c.OK++
+	case history.Fail:
+		c.Fail++
+	default:
+		c.Info++
+	}
+}
+
+// Rate counts the calls of one phase, side and operation.
+type Rate struct {
+	Phase string `json:"phase"`
+	Side  string `json:"side"`
+	F     string `json:"f"`
+	Counts
+}
+
+// NodeRate counts the calls of one phase and node.
+type NodeRate struct {
+	Phase string `json:"phase"`
+	Side  string `json:"side"`
+	Node  string `json:"node"`
+	Counts
+}
+
+// Silence is the longest stretch in which calls were asked and none was
+// answered ok: from the first invocation after an ok to the next ok, or to the
+// end of the phase.
+type Silence struct {
+	Phase  string        `json:"phase"`
+	Side   string        `json:"side"`
+	From   time.Duration `json:"from_ns"`
+	Length time.Duration `json:"length_ns"`
+}
+
+// Recovery is the time from a complete heal to the first ok answer of a call
+// that was invoked after it, by node; negative if there was none until the
+// next fault or the end.
+type Recovery struct {
+	Fault int                      `json:"fault"`
+	Name  string                   `json:"name"`
+	Nodes map[string]time.Duration `json:"nodes_ns"`
+}
+
+// Latency of the ok calls of a phase and operation; exact order statistics by
+// the nearest rank.
+type Latency struct {
+	Phase string        `json:"phase"`
+	F     string        `json:"f"`
+	N     int           `json:"n"`
+	P50   time.Duration `json:"p50_ns"`
+	P90   time.Duration `json:"p90_ns"`
+	P99   time.Duration `json:"p99_ns"`
+	Max   time.Duration `json:"max_ns"`
+}
+
+// Measure computes the report in O(n log n). The error is that of
+// history.Pairs for a malformed history; one with completions only has no
+// times of invocation and is an error as well.
+func Measure(h *history.History) (Report, error) {
+	if history.CompletionOnly(h) {
+		return Report{}, fmt.Errorf("measure availability: the history has no invocations")
+	}
+	pairs, err := history.Pairs(h)
+	if err != nil {
+		return Report{}, fmt.Errorf("measure availability: %w", err)
+	}
+	m := newMeter(h)
+	for _, p := range pairs {
+		m.count(p)
+	}
+	return m.report(pairs), nil
+}
+
+type meter struct {
+	windows []history.Window
+	phases  []Phase
+	rates   map[Rate]*Counts
+	totals  map[Rate]*Counts
+	nodes   map[NodeRate]*Counts
+	latency map[Latency][]time.Duration
+	last    time.Duration
+}
+
+func newMeter(h *history.History) *meter {
+	m := &meter{windows: history.Windows(h), rates: map[Rate]*Counts{}, totals: map[Rate]*Counts{},
+		nodes: map[NodeRate]*Counts{}, latency: map[Latency][]time.Duration{}}
+	for i := range h.Events {
+		m.last = max(m.last, h.Events[i].Time)
+	}
+	m.phases = phases(m.windows, m.last)
+	return m
+}
+
+// phases lays the windows out over the history. Windows of other tools may
+// overlap; then a phase begins where the one before ends.
+func phases(windows []history.Window, last time.Duration) []Phase {
+	if len(windows) == 0 {
+		return []Phase{{Name: Whole, Stage: Whole, To: last}}
+	}
+	out := []Phase{{Name: Before, Stage: Before, To: windows[0].Begin}}
+	for i, w := range windows {
+		n := w.ID
+		if n == 0 {
+			n = i + 1
+		}
+		from := max(w.Begin, out[len(out)-1].To)
+		end, next := max(w.End, from), last
+		if i+1 < len(windows) {
+			next = windows[i+1].Begin
+		}
+		out[len(out)-1].To = from
+		out = append(out,
+			Phase{Name: fmt.Sprintf("fault %d %s", n, w.Fault), Stage: During, From: from, To: end, Fault: n},
+			Phase{Name: fmt.Sprintf("after fault %d", n), Stage: After, From: end, To: max(next, end), Fault: n})
+	}
+	return out
+}
+
+// at is the index of the phase that a time lies in.
+func (m *meter) at(t time.Duration) int {
+	i, _ := slices.BinarySearchFunc(m.phases, t, func(p Phase, t time.Duration) int {
+		if p.To <= t {
+			return -1
+		}
+		return 1
+	})
+	return min(i, len(m.phases)-1)
+}
+
+// side of a node in a phase. Phase 2k+1 belongs to window k.
+func (m *meter) side(phase int, node string) string {
+	if m.phases[phase].Stage != During || node == "" {
+		return "all"
+	}
+	w := m.windows[(phase-1)/2]
+	switch {
+	case w.Sides[node] != "":
+		return w.Sides[node]
+	case len(w.Nodes) == 0:
+		return "all"
+	case slices.Contains(w.Nodes, node):
+		return "hit"
+	}
+	return "others"
+}
+
+func bump[K comparable](m map[K]*Counts, k K, kind history.Kind) {
+	c := m[k]
+	if c == nil {
+		c = &Counts{}
+		m[k] = c
+	}
+	c.add(kind)
+}
+
+func (m *meter) count(p history.Pair) {
+	i := m.at(p.Invoke.Time)
+	phase, node, f := m.phases[i], p.Invoke.Node, p.F()
+	side := m.side(i, node)
+	bump(m.rates, Rate{Phase: phase.Name, Side: side, F: f}, p.Outcome())
+	bump(m.totals, Rate{Phase: phase.Stage, Side: side, F: f}, p.Outcome())
+	if node != "" {
+		bump(m.nodes, NodeRate{Phase: phase.Name, Side: side, Node: node}, p.Outcome())
+	}
+	if p.Outcome() == history.OK {
+		k := Latency{Phase: phase.Name, F: f}
+		m.latency[k] = append(m.latency[k], p.Complete.Time-p.Invoke.Time)
+	}
+}
+
+func (m *meter) report(pairs []history.Pair) Report {
+	order := map[string]int{Before: -3, During: -2, After: -1, Whole: -4}
+	for i, p := range m.phases {
+		if _, ok := order[p.Name]; !ok {
+			order[p.Name] = i
+		}
+	}
+	byPhase := func(a, b string) int { return cmp.Compare(order[a], order[b]) }
+	r := Report{Phases: m.phases, Rates: []Rate{}, Totals: []Rate{}, Nodes: []NodeRate{}, Latency: []Latency{}}
+	for _, list := range []struct {
+		from map[Rate]*Counts
+		to   *[]Rate
+	}{{m.rates, &r.Rates}, {m.totals, &r.Totals}} {
+		for k, c := range list.from {
+			k.Counts = *c
+			*list.to = append(*list.to, k)
+		}
+		slices.SortFunc(*list.to, func(a, b Rate) int {
+			return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.Side, b.Side), cmp.Compare(a.F, b.F))
+		})
+	}
+	for k, c := range m.nodes {
+		k.Counts = *c
+		r.Nodes = append(r.Nodes, k)
+	}
+	slices.SortFunc(r.Nodes, func(a, b NodeRate) int {
+		return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.Node, b.Node))
+	})
+	for k, ds := range m.latency {
+		r.Latency = append(r.Latency, order4(k, ds))
+	}
+	slices.SortFunc(r.Latency, func(a, b Latency) int {
+		return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.F, b.F))
+	})
+	r.Silences = m.silences(pairs)
+	r.Recovery = m.recovery(pairs)
+	return r
+}
+
+// order4 fills in the order statistics.
+func order4(k Latency, ds []time.Duration) Latency {
+	slices.Sort(ds)
+	rank := func(per100 int) time.Duration { return ds[(len(ds)*per100+99)/100-1] }
+	k.N, k.P50, k.P90, k.P99, k.Max = len(ds), rank(50), rank(90), rank(99), ds[len(ds)-1]
+	return k
+}
+
+// silences finds the longest silence of each phase and side.
+func (m *meter) silences(pairs []history.Pair) []Silence {
+	type moment struct {
+		at time.Duration
+		ok bool
+	}
+	type scope struct {
+		phase int
+		side  string
+	}
+	moments := map[scope][]moment{}
+	for _, p := range pairs {
+		i := m.at(p.Invoke.Time)
+		s := scope{i, m.side(i, p.Invoke.Node)}
+		moments[s] = append(moments[s], moment{at: p.Invoke.Time})
+		if p.Outcome() == history.OK && p.Complete.Time <= m.phases[i].To {
+			moments[s] = append(moments[s], moment{p.Complete.Time, true})
+		}
+	}
+	out := []Silence{}
+	scopes := slices.SortedFunc(maps.Keys(moments), func(a, b scope) int {
+		return cmp.Or(cmp.Compare(a.phase, b.phase), cmp.Compare(a.side, b.side))
+	})
+	for _, s := range scopes {
+		list := moments[s]
+		slices.SortStableFunc(list, func(a, b moment) int { return cmp.Compare(a.at, b.at) })
+		longest := Silence{Phase: m.phases[s.phase].Name, Side: s.side}
+		from := time.Duration(-1)
+		note := func(to time.Duration) {
+			if d := to - from; from >= 0 && d > longest.Length {
+				longest.From, longest.Length = from, d
+			}
+		}
+		for _, x := range list {
+			switch {
+			case x.ok:
+				note(x.at)
+				from = -1
+			case from < 0:
+				from = x.at
+			}
+		}
+		note(m.phases[s.phase].To)
+		out = append(out, longest)
+	}
+	return out
+}
+
+// recovery finds the first ok of each node after each heal.
+func (m *meter) recovery(pairs []history.Pair) []Recovery {
+	nodes := map[string]bool{}
+	for _, p := range pairs {
+		if p.Invoke.Node != "" {
+			nodes[p.Invoke.Node] = true
+		}
+	}
+	out := []Recovery{}
+	for i := range m.windows {
+		after := m.phases[2*i+2]
+		r := Recovery{Fault: after.Fault, Name: m.windows[i].Fault, Nodes: map[string]time.Duration{}}
+		for n := range nodes {
+			r.Nodes[n] = -1
+		}
+		out = append(out, r)
+	}
+	for _, p := range pairs {
+		i := m.at(p.Invoke.Time)
+		if m.phases[i].Stage != After || p.Outcome() != history.OK || p.Invoke.Node == "" {
+			continue
+		}
+		r, d := out[(i-1)/2], p.Complete.Time-m.phases[i].From
+		if old := r.Nodes[p.Invoke.Node]; old < 0 || d < old {
+			r.Nodes[p.Invoke.Node] = d
+		}
+	}
+	return out
+}
