@@ -128,7 +128,8 @@ func faultCount(h *history.History) string {
 // claim sets the verdict against what the system's documentation promises.
 func claim(r Run) string {
 	refuted := r.Results.Verdict == checker.Invalid
-	switch c := clean(r.Info.Claim); {
+	c := clean(r.Info.Claim)
+	switch {
 	case c == "" && refuted:
 		return "The system does not promise more for this topology and level: the violation is what its design allows."
 	case c == "":
