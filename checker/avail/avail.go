@@ -1,64 +1,71 @@
-// Package avail measures availability: what share of the calls was answered,
-// on each side of a cut and in each phase of a run, for how long nothing was,
-// how soon it came back, and how long the answers took. It measures, it does
-// not judge.
+// Package avail measures availability: which share of the calls was answered,
+// on each side of a cut, for each operation and phase; how long nobody got an
+// answer; and how soon after a heal each node gave one again. It is a pure
+// function of the history and judges nothing.
+//
+// Definitions. A call belongs to the phase that it was invoked in. The phases
+// of a history are "before" the first fault, each fault from the begin of its
+// injection to the end of its heal, the time "after" each, and one phase "run"
+// for a history without faults. A call's side is that of its node under the
+// fault: majority, minority or bridge for a partition, "hit" or "others" for
+// faults aimed at nodes, "all" otherwise. ok, fail and info are counted apart:
+// a fail is a refusal that the client could rely on, an info left it in doubt.
 package avail
 
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/capstan-dev/capstan/history"
 )
 
-// Everywhere is the side of the nodes while nothing divides them.
-const Everywhere = "all"
-
-// Report is the availability of one run. Durations are nanoseconds.
+// Report is the measured availability of a history.
 type Report struct {
 	Phases []Phase `json:"phases"`
-	// Rates are ordered by phase, operation and side; rows without calls are
-	// left out.
-	Rates []Rate `json:"rates"`
-	// Nodes are the same by node instead of side and operation.
-	Nodes      []NodeRate `json:"nodes"`
-	Silences   []Silence  `json:"silences"`
-	Recoveries []Recovery `json:"recoveries"`
-	Latencies  []Latency  `json:"latencies"`
+	// Totals merges the phases to before, during and after faults.
+	Totals []Rate `json:"totals"`
+	// Rates has a row for each phase, side and operation that was asked.
+	Rates    []Rate     `json:"rates"`
+	Nodes    []NodeRate `json:"nodes"`
+	Silences []Silence  `json:"silences"`
+	Recovery []Recovery `json:"recovery"`
+	Latency  []Latency  `json:"latency"`
 }
 
-// Phase is a part of the run. A call belongs to the phase in which it was
-// invoked. "before" is until the first fault begins, "fault K NAME" from a
-// fault's begin until its heal is complete, "between" what lies between
-// faults, "after" what follows the last heal. Where faults overlap, a call
-// belongs to the one that began last.
+// The stages that Totals merges phases to.
+const (
+	Before = "before"
+	During = "during faults"
+	After  = "after heals"
+	Whole  = "run"
+)
+
+// Phase is a stretch of the history.
 type Phase struct {
+	// Name is before, "fault K NAME", "after fault K", or run.
 	Name  string        `json:"name"`
-	Start time.Duration `json:"start_ns"`
-	End   time.Duration `json:"end_ns"`
+	Stage string        `json:"stage"`
+	From  time.Duration `json:"from_ns"`
+	To    time.Duration `json:"to_ns"`
+	// Fault is the number of the fault that the phase belongs to or follows;
+	// 0 if none.
+	Fault int `json:"fault,omitempty"`
 }
 
-// Count counts calls by their outcome.
-type Count struct {
+// Counts are calls by outcome.
+type Counts struct {
 	OK   int `json:"ok"`
 	Fail int `json:"fail"`
 	Info int `json:"info"`
 }
 
 // Total is the number of calls.
-func (c Count) Total() int { return c.OK + c.Fail + c.Info }
+func (c Counts) Total() int { return c.OK + c.Fail + c.Info }
 
-// Share is the share of the calls that ended ok; 0 if there were none.
-func (c Count) Share() float64 {
-	if c.Total() == 0 {
-		return 0
-	}
-	return float64(c.OK) / float64(c.Total())
-}
-
-func (c *Count) add(k history.Kind) {
+func (c *Counts) add(k history.Kind) {
 	switch k {
 	case history.OK:
 		c.OK++
@@ -69,46 +76,43 @@ func (c *Count) add(k history.Kind) {
 	}
 }
 
-// Rate counts the calls of one operation on one side in one phase.
+// Rate counts the calls of one phase, side and operation.
 type Rate struct {
 	Phase string `json:"phase"`
-	F     string `json:"f"`
 	Side  string `json:"side"`
-	Count
+	F     string `json:"f"`
+	Counts
 }
 
-// NodeRate counts the calls to one node in one phase.
+// NodeRate counts the calls of one phase and node.
 type NodeRate struct {
 	Phase string `json:"phase"`
+	Side  string `json:"side"`
 	Node  string `json:"node"`
-	Count
+	Counts
 }
 
-// Silence is the longest time in which calls were waiting or failing and not
-// one ended ok. It begins with the previous ok, or when the first call after
-// it was invoked if none was in flight, so that a pause of the clients is not
-// taken for one of the system.
+// Silence is the longest stretch in which calls were asked and none was
+// answered ok: from the first invocation after an ok to the next ok, or to the
+// end of the phase.
 type Silence struct {
-	// Phase is a fault's, for its sides; empty for the whole run.
-	Phase string        `json:"phase,omitempty"`
-	Side  string        `json:"side"`
-	Start time.Duration `json:"start_ns"`
-	End   time.Duration `json:"end_ns"`
+	Phase  string        `json:"phase"`
+	Side   string        `json:"side"`
+	From   time.Duration `json:"from_ns"`
+	Length time.Duration `json:"length_ns"`
 }
 
-// Recovery is how soon a node answered again after a heal was complete, if it
-// did before the next fault began.
+// Recovery is the time from a complete heal to the first ok answer of a call
+// that was invoked after it, by node; negative if there was none until the
+// next fault or the end.
 type Recovery struct {
-	Fault string `json:"fault"` // the phase
-	Node  string `json:"node"`
-	// FirstOK is from the end of the heal to the first ok of any call to the
-	// node; FirstNewOK to that of a call which was invoked after the heal.
-	// nil: none came.
-	FirstOK    *time.Duration `json:"first_ok_ns"`
-	FirstNewOK *time.Duration `json:"first_new_ok_ns"`
+	Fault int                      `json:"fault"`
+	Name  string                   `json:"name"`
+	Nodes map[string]time.Duration `json:"nodes_ns"`
 }
 
-// Latency has the quantiles of the ok calls' times.
+// Latency of the ok calls of a phase and operation; exact order statistics by
+// the nearest rank.
 type Latency struct {
 	Phase string        `json:"phase"`
 	F     string        `json:"f"`
@@ -119,291 +123,242 @@ type Latency struct {
 	Max   time.Duration `json:"max_ns"`
 }
 
-// Measure measures a history. It fails for a malformed one, and for one of
-// completions only. It takes O(n log n) time.
+// Measure computes the report in O(n log n). The error is that of
+// history.Pairs for a malformed history; one with completions only has no
+// times of invocation and is an error as well.
 func Measure(h *history.History) (Report, error) {
-	r := Report{
-		Phases: []Phase{}, Rates: []Rate{}, Nodes: []NodeRate{}, Silences: []Silence{}, Recoveries: []Recovery{}, Latencies: []Latency{},
-	}
-	if len(h.Events) == 0 {
-		return r, nil
-	}
 	if history.CompletionOnly(h) {
-		return r, fmt.Errorf("measure availability: the history has completions only")
+		return Report{}, fmt.Errorf("measure availability: the history has no invocations")
 	}
 	pairs, err := history.Pairs(h)
 	if err != nil {
-		return r, fmt.Errorf("measure availability: %w", err)
+		return Report{}, fmt.Errorf("measure availability: %w", err)
 	}
-	m := measurer{windows: history.Windows(h), end: h.Events[len(h.Events)-1].Time}
-	m.cut()
-	r.Phases = m.phases
-	m.rates(&r, pairs)
-	m.silences(&r, pairs)
-	m.recoveries(&r, pairs)
-	return r, nil
-}
-
-type measurer struct {
-	windows []history.Window
-	end     time.Duration
-	phases  []Phase
-	// edges are the moments from which on calls belong to a phase.
-	edges []edge
-}
-
-type edge struct {
-	at     time.Duration
-	phase  int
-	window int // -1: none
-}
-
-func (m *measurer) name(w int) string {
-	return fmt.Sprintf("fault %d %s", w+1, m.windows[w].Fault)
-}
-
-// cut divides the run into phases.
-func (m *measurer) cut() {
-	if len(m.windows) == 0 {
-		m.phases = []Phase{{"before", 0, m.end}}
-		m.edges = []edge{{0, 0, -1}}
-		return
-	}
-	m.phases = append(m.phases, Phase{"before", 0, m.windows[0].Begin})
-	m.edges = append(m.edges, edge{0, 0, -1})
-	var last time.Duration
-	for i, w := range m.windows {
-		m.phases = append(m.phases, Phase{m.name(i), w.Begin, w.End})
-		last = max(last, w.End)
-	}
-	between, after := len(m.phases), len(m.phases)
-	gap := Phase{Name: "between", Start: -1}
-	moments := []time.Duration{}
-	for _, w := range m.windows {
-		moments = append(moments, w.Begin, w.End)
-	}
-	slices.Sort(moments)
-	for _, t := range slices.Compact(moments) {
-		w := m.latest(t)
-		switch {
-		case w >= 0:
-			m.edges = append(m.edges, edge{t, w + 1, w})
-			if gap.Start >= 0 && t > gap.Start && gap.End == 0 {
-				gap.End = t
-			}
-		case t < last:
-			m.edges = append(m.edges, edge{t, between, -1})
-			if gap.Start < 0 {
-				gap.Start = t
-				after++
-			}
-		default:
-			m.edges = append(m.edges, edge{t, after, -1})
-		}
-	}
-	if gap.Start >= 0 {
-		m.phases = append(m.phases, gap)
-	}
-	m.phases = append(m.phases, Phase{"after", last, m.end})
-}
-
-// latest is the window in force at t that began last, or -1.
-func (m *measurer) latest(t time.Duration) int {
-	for i := len(m.windows) - 1; i >= 0; i-- {
-		if m.windows[i].Begin <= t && t < m.windows[i].End {
-			return i
-		}
-	}
-	return -1
-}
-
-// place is the phase and the window of a moment.
-func (m *measurer) place(t time.Duration) edge {
-	n, found := slices.BinarySearchFunc(m.edges, t, func(e edge, t time.Duration) int { return cmp.Compare(e.at, t) })
-	if !found {
-		n--
-	}
-	// Of several edges at one moment the last one counts.
-	for n+1 < len(m.edges) && m.edges[n+1].at <= t {
-		n++
-	}
-	return m.edges[max(n, 0)]
-}
-
-func (m *measurer) side(window int, node string) string {
-	if window >= 0 {
-		if s := m.windows[window].Sides[node]; s != "" {
-			return s
-		}
-	}
-	return Everywhere
-}
-
-func (m *measurer) rates(r *Report, pairs []history.Pair) {
-	type rateKey struct {
-		phase   int
-		f, side string
-	}
-	type nodeKey struct {
-		phase int
-		node  string
-	}
-	type latencyKey struct {
-		phase int
-		f     string
-	}
-	rates, nodes := map[rateKey]*Count{}, map[nodeKey]*Count{}
-	latencies := map[latencyKey][]time.Duration{}
+	m := newMeter(h)
 	for _, p := range pairs {
-		e := m.place(p.Invoke.Time)
-		count(rates, rateKey{e.phase, p.Invoke.F, m.side(e.window, p.Invoke.Node)}, p.Outcome())
-		count(nodes, nodeKey{e.phase, p.Invoke.Node}, p.Outcome())
-		if p.Outcome() == history.OK {
-			k := latencyKey{e.phase, p.Invoke.F}
-			latencies[k] = append(latencies[k], p.Complete.Time-p.Invoke.Time)
-		}
+		m.count(p)
 	}
-	for _, k := range sorted(rates, func(a, b rateKey) int {
-		return cmp.Or(cmp.Compare(a.phase, b.phase), cmp.Compare(a.f, b.f), cmp.Compare(a.side, b.side))
-	}) {
-		r.Rates = append(r.Rates, Rate{m.phases[k.phase].Name, k.f, k.side, *rates[k]})
-	}
-	for _, k := range sorted(nodes, func(a, b nodeKey) int {
-		return cmp.Or(cmp.Compare(a.phase, b.phase), cmp.Compare(a.node, b.node))
-	}) {
-		r.Nodes = append(r.Nodes, NodeRate{m.phases[k.phase].Name, k.node, *nodes[k]})
-	}
-	for _, k := range sorted(latencies, func(a, b latencyKey) int {
-		return cmp.Or(cmp.Compare(a.phase, b.phase), cmp.Compare(a.f, b.f))
-	}) {
-		l := latencies[k]
-		slices.Sort(l)
-		q := func(percent int) time.Duration { return l[min(len(l)*percent/100, len(l)-1)] }
-		r.Latencies = append(r.Latencies, Latency{m.phases[k.phase].Name, k.f, len(l), q(50), q(90), q(99), l[len(l)-1]})
-	}
+	return m.report(pairs), nil
 }
 
-func count[K comparable](m map[K]*Count, k K, outcome history.Kind) {
+type meter struct {
+	windows []history.Window
+	phases  []Phase
+	rates   map[Rate]*Counts
+	totals  map[Rate]*Counts
+	nodes   map[NodeRate]*Counts
+	latency map[Latency][]time.Duration
+	last    time.Duration
+}
+
+func newMeter(h *history.History) *meter {
+	m := &meter{windows: history.Windows(h), rates: map[Rate]*Counts{}, totals: map[Rate]*Counts{},
+		nodes: map[NodeRate]*Counts{}, latency: map[Latency][]time.Duration{}}
+	for i := range h.Events {
+		m.last = max(m.last, h.Events[i].Time)
+	}
+	m.phases = phases(m.windows, m.last)
+	return m
+}
+
+// phases lays the windows out over the history. Windows of other tools may
+// overlap; then a phase begins where the one before ends.
+func phases(windows []history.Window, last time.Duration) []Phase {
+	if len(windows) == 0 {
+		return []Phase{{Name: Whole, Stage: Whole, To: last}}
+	}
+	out := []Phase{{Name: Before, Stage: Before, To: windows[0].Begin}}
+	for i, w := range windows {
+		n := w.ID
+		if n == 0 {
+			n = i + 1
+		}
+		from := max(w.Begin, out[len(out)-1].To)
+		end, next := max(w.End, from), last
+		if i+1 < len(windows) {
+			next = windows[i+1].Begin
+		}
+		out[len(out)-1].To = from
+		out = append(out,
+			Phase{Name: fmt.Sprintf("fault %d %s", n, w.Fault), Stage: During, From: from, To: end, Fault: n},
+			Phase{Name: fmt.Sprintf("after fault %d", n), Stage: After, From: end, To: max(next, end), Fault: n})
+	}
+	return out
+}
+
+// at is the index of the phase that a time lies in.
+func (m *meter) at(t time.Duration) int {
+	i, _ := slices.BinarySearchFunc(m.phases, t, func(p Phase, t time.Duration) int {
+		if p.To <= t {
+			return -1
+		}
+		return 1
+	})
+	return min(i, len(m.phases)-1)
+}
+
+// side of a node in a phase. Phase 2k+1 belongs to window k.
+func (m *meter) side(phase int, node string) string {
+	if m.phases[phase].Stage != During || node == "" {
+		return "all"
+	}
+	w := m.windows[(phase-1)/2]
+	switch {
+	case w.Sides[node] != "":
+		return w.Sides[node]
+	case len(w.Nodes) == 0:
+		return "all"
+	case slices.Contains(w.Nodes, node):
+		return "hit"
+	}
+	return "others"
+}
+
+func bump[K comparable](m map[K]*Counts, k K, kind history.Kind) {
 	c := m[k]
 	if c == nil {
-		c = &Count{}
+		c = &Counts{}
 		m[k] = c
 	}
-	c.add(outcome)
+	c.add(kind)
 }
 
-func sorted[K comparable, V any](m map[K]V, order func(a, b K) int) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+func (m *meter) count(p history.Pair) {
+	i := m.at(p.Invoke.Time)
+	phase, node, f := m.phases[i], p.Invoke.Node, p.F()
+	side := m.side(i, node)
+	bump(m.rates, Rate{Phase: phase.Name, Side: side, F: f}, p.Outcome())
+	bump(m.totals, Rate{Phase: phase.Stage, Side: side, F: f}, p.Outcome())
+	if node != "" {
+		bump(m.nodes, NodeRate{Phase: phase.Name, Side: side, Node: node}, p.Outcome())
 	}
-	slices.SortFunc(keys, order)
-	return keys
+	if p.Outcome() == history.OK {
+		k := Latency{Phase: phase.Name, F: f}
+		m.latency[k] = append(m.latency[k], p.Complete.Time-p.Invoke.Time)
+	}
 }
 
-func (m *measurer) silences(r *Report, pairs []history.Pair) {
-	if len(pairs) == 0 {
-		return
-	}
-	all := Silence{Side: Everywhere}
-	all.Start, all.End = silence(pairs, 0, m.end, func(string) bool { return true })
-	r.Silences = append(r.Silences, all)
-	for i, w := range m.windows {
-		sides := map[string]bool{}
-		for _, s := range w.Sides {
-			sides[s] = true
-		}
-		for _, side := range sorted(sides, cmp.Compare[string]) {
-			s := Silence{Phase: m.name(i), Side: side}
-			s.Start, s.End = silence(pairs, w.Begin, w.End, func(node string) bool { return w.Sides[node] == side })
-			r.Silences = append(r.Silences, s)
+func (m *meter) report(pairs []history.Pair) Report {
+	order := map[string]int{Before: -3, During: -2, After: -1, Whole: -4}
+	for i, p := range m.phases {
+		if _, ok := order[p.Name]; !ok {
+			order[p.Name] = i
 		}
 	}
+	byPhase := func(a, b string) int { return cmp.Compare(order[a], order[b]) }
+	r := Report{Phases: m.phases, Rates: []Rate{}, Totals: []Rate{}, Nodes: []NodeRate{}, Latency: []Latency{}}
+	for _, list := range []struct {
+		from map[Rate]*Counts
+		to   *[]Rate
+	}{{m.rates, &r.Rates}, {m.totals, &r.Totals}} {
+		for k, c := range list.from {
+			k.Counts = *c
+			*list.to = append(*list.to, k)
+		}
+		slices.SortFunc(*list.to, func(a, b Rate) int {
+			return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.Side, b.Side), cmp.Compare(a.F, b.F))
+		})
+	}
+	for k, c := range m.nodes {
+		k.Counts = *c
+		r.Nodes = append(r.Nodes, k)
+	}
+	slices.SortFunc(r.Nodes, func(a, b NodeRate) int {
+		return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.Node, b.Node))
+	})
+	for k, ds := range m.latency {
+		r.Latency = append(r.Latency, order4(k, ds))
+	}
+	slices.SortFunc(r.Latency, func(a, b Latency) int {
+		return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.F, b.F))
+	})
+	r.Silences = m.silences(pairs)
+	r.Recovery = m.recovery(pairs)
+	return r
 }
 
-// silence is the longest one from a moment until another, of the calls to the
-// nodes that belong.
-func silence(pairs []history.Pair, from, until time.Duration, belongs func(node string) bool) (start, end time.Duration) {
-	type change struct {
-		at   time.Duration
-		call int // +1: begins, -1: ends
-		ok   bool
+// order4 fills in the order statistics.
+func order4(k Latency, ds []time.Duration) Latency {
+	slices.Sort(ds)
+	rank := func(per100 int) time.Duration { return ds[(len(ds)*per100+99)/100-1] }
+	k.N, k.P50, k.P90, k.P99, k.Max = len(ds), rank(50), rank(90), rank(99), ds[len(ds)-1]
+	return k
+}
+
+// silences finds the longest silence of each phase and side.
+func (m *meter) silences(pairs []history.Pair) []Silence {
+	type moment struct {
+		at time.Duration
+		ok bool
 	}
-	var changes []change
+	type scope struct {
+		phase int
+		side  string
+	}
+	moments := map[scope][]moment{}
 	for _, p := range pairs {
-		if !belongs(p.Invoke.Node) || p.Invoke.Time >= until || p.Complete != nil && p.Complete.Time < from {
-			continue
-		}
-		changes = append(changes, change{at: max(p.Invoke.Time, from), call: 1})
-		if p.Complete != nil && p.Complete.Time <= until {
-			changes = append(changes, change{p.Complete.Time, -1, p.Complete.Kind == history.OK})
-		}
-	}
-	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.at, b.at) })
-	inflight := 0
-	since, waiting := time.Duration(0), false
-	last := from
-	longest := func(t time.Duration) {
-		if waiting && t-since > end-start {
-			start, end = since, t
+		i := m.at(p.Invoke.Time)
+		s := scope{i, m.side(i, p.Invoke.Node)}
+		moments[s] = append(moments[s], moment{at: p.Invoke.Time})
+		if p.Outcome() == history.OK && p.Complete.Time <= m.phases[i].To {
+			moments[s] = append(moments[s], moment{p.Complete.Time, true})
 		}
 	}
-	for _, c := range changes {
-		if c.call > 0 && !waiting {
-			since, waiting = c.at, true
+	out := []Silence{}
+	scopes := slices.SortedFunc(maps.Keys(moments), func(a, b scope) int {
+		return cmp.Or(cmp.Compare(a.phase, b.phase), cmp.Compare(a.side, b.side))
+	})
+	for _, s := range scopes {
+		list := moments[s]
+		slices.SortStableFunc(list, func(a, b moment) int { return cmp.Compare(a.at, b.at) })
+		longest := Silence{Phase: m.phases[s.phase].Name, Side: s.side}
+		from := time.Duration(-1)
+		note := func(to time.Duration) {
+			if d := to - from; from >= 0 && d > longest.Length {
+				longest.From, longest.Length = from, d
+			}
 		}
-		inflight += c.call
-		last = c.at
-		if c.ok {
-			longest(c.at)
-			since, waiting = c.at, inflight > 0
+		for _, x := range list {
+			switch {
+			case x.ok:
+				note(x.at)
+				from = -1
+			case from < 0:
+				from = x.at
+			}
 		}
+		note(m.phases[s.phase].To)
+		out = append(out, longest)
 	}
-	if inflight > 0 {
-		last = until
-	}
-	longest(last)
-	return start, end
+	return out
 }
 
-func (m *measurer) recoveries(r *Report, pairs []history.Pair) {
+// recovery finds the first ok of each node after each heal.
+func (m *meter) recovery(pairs []history.Pair) []Recovery {
 	nodes := map[string]bool{}
 	for _, p := range pairs {
-		nodes[p.Invoke.Node] = true
+		if p.Invoke.Node != "" {
+			nodes[p.Invoke.Node] = true
+		}
 	}
-	for i, w := range m.windows {
-		if !w.Stopped {
+	out := []Recovery{}
+	for i := range m.windows {
+		after := m.phases[2*i+2]
+		r := Recovery{Fault: after.Fault, Name: m.windows[i].Fault, Nodes: map[string]time.Duration{}}
+		for n := range nodes {
+			r.Nodes[n] = -1
+		}
+		out = append(out, r)
+	}
+	for _, p := range pairs {
+		i := m.at(p.Invoke.Time)
+		if m.phases[i].Stage != After || p.Outcome() != history.OK || p.Invoke.Node == "" {
 			continue
 		}
-		until := history.Forever
-		for _, next := range m.windows {
-			if next.Begin >= w.End {
-				until = min(until, next.Begin)
-			}
-		}
-		first := map[string]*Recovery{}
-		for _, node := range sorted(nodes, cmp.Compare[string]) {
-			r.Recoveries = append(r.Recoveries, Recovery{Fault: m.name(i), Node: node})
-		}
-		rows := r.Recoveries[len(r.Recoveries)-len(nodes):]
-		for j := range rows {
-			first[rows[j].Node] = &rows[j]
-		}
-		for _, p := range pairs {
-			if p.Outcome() != history.OK || p.Complete.Time < w.End || p.Complete.Time >= until {
-				continue
-			}
-			x, after := first[p.Invoke.Node], p.Complete.Time-w.End
-			earliest(&x.FirstOK, after)
-			if p.Invoke.Time >= w.End {
-				earliest(&x.FirstNewOK, after)
-			}
+		r, d := out[(i-1)/2], p.Complete.Time-m.phases[i].From
+		if old := r.Nodes[p.Invoke.Node]; old < 0 || d < old {
+			r.Nodes[p.Invoke.Node] = d
 		}
 	}
-}
-
-func earliest(d **time.Duration, t time.Duration) {
-	if *d == nil || t < **d {
-		*d = &t
-	}
+	return out
 }
