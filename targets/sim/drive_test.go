@@ -52,8 +52,9 @@ type regOut struct {
 }
 
 type setRun struct {
-	acked, tried map[int]bool
-	final        [][]int
+	acked, tried intset
+	final        []intset
+	stale        int // reads that lack what was acknowledged before they began
 }
 
 type counterRun struct {
@@ -92,7 +93,6 @@ func drive(t testing.TB, sc scenario) *run {
 		t.Fatal(err)
 	}
 	d := &driver{t: t, sc: sc, sys: sys, rt: sys.Cluster().Runtime, r: &run{}}
-	d.r.sets.acked, d.r.sets.tried = map[int]bool{}, map[int]bool{}
 	d.end = d.rt.Now() + sc.length
 	left := sc.clients + 1
 	finish := func() {
@@ -219,20 +219,38 @@ type setStore interface {
 func (d *driver) set(ctx context.Context, rng *rand.Rand, conn any) error {
 	s := conn.(setStore)
 	if rng.IntN(4) == 0 {
-		_, err := s.ReadAll(ctx)
-		return err
+		return d.readSet(ctx, s)
 	}
 	d.next++
 	x := d.next
 	err := s.Add(ctx, x)
 	if !errors.Is(err, history.ErrNotApplied) {
-		d.r.sets.tried[x] = true
+		d.r.sets.tried.add(x)
 	}
 	if err == nil {
 		d.r.ok++
-		d.r.sets.acked[x] = true
+		d.r.sets.acked.add(x)
 	}
 	return err
+}
+
+// fresh are the topologies whose reads show all that was acknowledged.
+var fresh = []string{"sync", "raft", "quorum"}
+
+func (d *driver) readSet(ctx context.Context, s setStore) error {
+	before := d.r.sets.acked.clone()
+	all, err := s.ReadAll(ctx)
+	if err == nil && contains(fresh, d.sc.topology) && !setOf(all).covers(before) {
+		d.r.sets.stale++
+	}
+	return err
+}
+
+func setOf(all []int) (s intset) {
+	for _, x := range all {
+		s.add(x)
+	}
+	return s
 }
 
 type countStore interface {
@@ -267,7 +285,7 @@ func (d *driver) final() {
 			switch d.sc.verb {
 			case "set":
 				if all, err := conn.(setStore).ReadAll(ctx); err == nil {
-					d.r.sets.final = append(d.r.sets.final, all)
+					d.r.sets.final = append(d.r.sets.final, setOf(all))
 				}
 			case "counter":
 				if v, err := conn.(countStore).Get(ctx); err == nil {
@@ -446,18 +464,15 @@ func (r *run) verdict(verb string) string {
 }
 
 func (s setRun) verdict() string {
+	if s.stale > 0 {
+		return fmt.Sprintf("%d stale reads", s.stale)
+	}
 	for _, all := range s.final {
-		has := map[int]bool{}
-		for _, x := range all {
-			has[x] = true
-			if !s.tried[x] {
-				return fmt.Sprintf("phantom %d", x)
-			}
+		if !s.tried.covers(all) {
+			return "an element that nobody added"
 		}
-		for x := range s.acked {
-			if !has[x] {
-				return fmt.Sprintf("lost %d", x)
-			}
+		if !all.covers(s.acked) {
+			return "a lost element"
 		}
 	}
 	return ""

@@ -44,7 +44,7 @@ func TestHealthyIsNeverAccused(t *testing.T) {
 		for _, fault := range []string{"none", "partition:primary", "partition:halves", "kill:primary", "kill:all", "kill:majority", "pause:primary", "pause:majority", "clock:one"} {
 			for _, verb := range []string{"register", "set", "counter"} {
 				t.Run(fmt.Sprint(topology, "/", verb, "/", fault), func(t *testing.T) {
-					n := seeds(3)
+					n := seeds(2)
 					if hits := caught(t, small(topology, verb, fault, nil), n); hits > 0 {
 						t.Errorf("accused in %d of %d seeds", hits, n)
 					}
@@ -59,7 +59,7 @@ func TestHealthyIsNeverAccused(t *testing.T) {
 func TestBugsAreTheCause(t *testing.T) {
 	for _, b := range Bugs() {
 		t.Run(fmt.Sprint(b.Topology, "/", b.Workload, "/", b.Fault), func(t *testing.T) {
-			n := seeds(3)
+			n := seeds(1)
 			if hits := caught(t, small(b.Topology, b.Workload, b.Fault, nil), n); hits > 0 {
 				t.Errorf("accused in %d of %d seeds without %s", hits, n, b.Name)
 			}
@@ -79,7 +79,7 @@ func TestAsyncIsCaught(t *testing.T) {
 func TestBugsAreCaught(t *testing.T) {
 	for _, b := range Bugs() {
 		t.Run(b.Topology+"/"+b.Name, func(t *testing.T) {
-			n := seeds(5)
+			n := seeds(3)
 			sc := small(b.Topology, b.Workload, b.Fault, map[string]string{"bug": b.Name})
 			hits := caught(t, sc, n)
 			t.Logf("%s under %s: caught in %d of %d seeds", b.Workload, b.Fault, hits, n)
