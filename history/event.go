@@ -6,7 +6,9 @@ package history
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -52,6 +54,16 @@ type Event struct {
 	Value json.RawMessage
 	// Err says why a call failed or is unknown.
 	Err string
+}
+
+// ErrUnmet marks a call that had no effect because the system answered that
+// its precondition does not hold, e.g. a compare-and-set that found another
+// value. It is an ErrNotApplied, and an answer: the system was available.
+var ErrUnmet = fmt.Errorf("%w: precondition not met", ErrNotApplied)
+
+// Unmet says whether a completion's Err tells of ErrUnmet.
+func (e *Event) Unmet() bool {
+	return e.Kind == Fail && strings.HasPrefix(e.Err, ErrUnmet.Error())
 }
 
 // History is a list of events in order of time.

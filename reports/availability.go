@@ -20,9 +20,9 @@ type availability struct {
 }
 
 type rateRow struct {
-	Phase, Side, F string
-	Total          int
-	OK, Fail, Info string
+	Phase, Side, F             string
+	Total                      int
+	Answered, Refused, Unknown string
 }
 
 type recoveryRow struct {
@@ -63,7 +63,7 @@ func rateRows(rates []avail.Rate) []rateRow {
 	var rows []rateRow
 	for _, r := range rates {
 		rows = append(rows, rateRow{clean(r.Phase), clean(r.Side), clean(r.F), r.Total(),
-			percent(r.OK, r.Total()), percent(r.Fail, r.Total()), percent(r.Info, r.Total())})
+			percent(r.Answered(), r.Total()), percent(r.Refused(), r.Total()), percent(r.Info, r.Total())})
 	}
 	return rows
 }
@@ -91,10 +91,10 @@ func percent(n, of int) string {
 	}
 }
 
-// summarize says the share of ok calls of each side while faults were in
+// summarize says the share of answered calls of each side while faults were in
 // force, over all operations, and the longest silence there.
 func summarize(r avail.Report) string {
-	ok, total := map[string]int{}, map[string]int{}
+	answered, total := map[string]int{}, map[string]int{}
 	var sides []string
 	for _, t := range r.Totals {
 		if t.Phase != avail.During {
@@ -103,7 +103,7 @@ func summarize(r avail.Report) string {
 		if total[t.Side] == 0 {
 			sides = append(sides, t.Side)
 		}
-		ok[t.Side] += t.OK
+		answered[t.Side] += t.Answered()
 		total[t.Side] += t.Total()
 	}
 	if len(sides) == 0 {
@@ -111,9 +111,9 @@ func summarize(r avail.Report) string {
 	}
 	var parts []string
 	for _, s := range sides {
-		parts = append(parts, fmt.Sprintf("%s %s of %d", clean(s), percent(ok[s], total[s]), total[s]))
+		parts = append(parts, fmt.Sprintf("%s %s of %d", clean(s), percent(answered[s], total[s]), total[s]))
 	}
-	text := "Answered ok during faults: " + strings.Join(parts, ", ") + "."
+	text := "Answered during faults: " + strings.Join(parts, ", ") + "."
 	var worst avail.Silence
 	for _, s := range r.Silences {
 		if strings.HasPrefix(s.Phase, "fault ") && s.Length > worst.Length {

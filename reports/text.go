@@ -18,7 +18,11 @@ func Text(w io.Writer, r Run) error {
 	writeWitnesses(&b, r.Results)
 	fmt.Fprintln(&b, "\nChecks")
 	for _, c := range r.Results.Checks {
-		fmt.Fprintf(&b, "  %s %s: %s\n", glyph(c.Verdict), c.Name, strings.TrimSpace(wrap(clean(c.Reason), 4)))
+		line := fmt.Sprintf("%s %s: %s", glyph(c.Verdict), c.Name, clean(c.Reason))
+		if len(c.Anomalies) > 0 && c.Verdict == r.Results.Verdict {
+			line = fmt.Sprintf("%s %s: see above", glyph(c.Verdict), c.Name)
+		}
+		fmt.Fprintln(&b, wrap(line, 2))
 	}
 	if r.Results.Availability != nil {
 		writeAvailability(&b, makeAvailability(*r.Results.Availability, r.Info.Nodes))
@@ -64,11 +68,11 @@ func writeWitnesses(b *strings.Builder, r Results) {
 }
 
 func writeAvailability(b *strings.Builder, a *availability) {
-	fmt.Fprintf(b, "\nAvailability  %s\n", a.Summary)
+	fmt.Fprintf(b, "\nAvailability\n%s\n", wrap(a.Summary, 2))
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "  phase\tside\toperation\tasked\tok\tfail\tunknown")
+	fmt.Fprintln(tw, "  phase\tside\toperation\tasked\tanswered\trefused\tunknown")
 	for _, r := range a.Rows {
-		fmt.Fprintf(tw, "  %s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Phase, r.Side, r.F, r.Total, r.OK, r.Fail, r.Info)
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Phase, r.Side, r.F, r.Total, r.Answered, r.Refused, r.Unknown)
 	}
 	tw.Flush()
 }

@@ -29,7 +29,7 @@ type timeline struct {
 	Bars       []bar
 	P50, P99   string // points of polylines
 	Ticks      []tick
-	RateMax    string
+	RateMax    string // the rate at the top of the axis
 	DelayTicks []tick
 	Marks      []mark
 	Bucket     string
@@ -133,10 +133,7 @@ func bands(windows []history.Window, x func(time.Duration) float64) []band {
 }
 
 func (tl *timeline) drawRate(buckets []bucket, end time.Duration) {
-	most := 1
-	for _, b := range buckets {
-		most = max(most, b.ok+b.fail+b.info)
-	}
+	most := usualMost(buckets)
 	perSecond := timeBuckets / end.Seconds()
 	tl.RateMax = fmt.Sprintf("%.0f/s", float64(most)*perSecond)
 	w := timeWidth / timeBuckets
@@ -150,11 +147,23 @@ func (tl *timeline) drawRate(buckets []bucket, end time.Duration) {
 			if part.n == 0 {
 				continue
 			}
-			height := rateHeight * float64(part.n) / float64(most)
+			height := min(rateHeight*float64(part.n)/float64(most), y-rateTop)
 			y -= height
 			tl.Bars = append(tl.Bars, bar{round(timeLeft + float64(i)*w), round(y), round(w), round(height), part.class, title})
 		}
 	}
+}
+
+// usualMost is the top of the rate's axis: what all but the highest twentieth
+// of the columns stay below, with some air. The final reads come in one burst
+// that would flatten all the rest; their columns are cut off.
+func usualMost(buckets []bucket) int {
+	var totals []int
+	for _, b := range buckets {
+		totals = append(totals, b.ok+b.fail+b.info)
+	}
+	slices.Sort(totals)
+	return max(totals[len(totals)*95/100]*5/4, 1)
 }
 
 // drawLatency draws the median and the 99th percentile of ok calls over a

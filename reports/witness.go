@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	laneLeft, laneWidth = 130.0, 830.0
+	laneLeft, laneWidth = 130.0, 800.0
 	laneTop, laneHeight = 26.0, 30.0
 	// maxDrawn bounds the operations of a witness that are drawn and listed;
 	// the text and results.json name all of them.

@@ -8,8 +8,10 @@
 // injection to the end of its heal, the time "after" each, and one phase "run"
 // for a history without faults. A call's side is that of its node under the
 // fault: majority, minority or bridge for a partition, "hit" or "others" for
-// faults aimed at nodes, "all" otherwise. ok, fail and info are counted apart:
-// a fail is a refusal that the client could rely on, an info left it in doubt.
+// faults aimed at nodes, "all" otherwise. A call is answered if it is ok, or if
+// the system said that its precondition does not hold (a compare-and-set that
+// found another value); any other fail is a refusal that the client could rely
+// on; an info left it in doubt. The three are counted apart.
 package avail
 
 import (
@@ -60,17 +62,28 @@ type Counts struct {
 	OK   int `json:"ok"`
 	Fail int `json:"fail"`
 	Info int `json:"info"`
+	// Unmet are the fails that are answers: the system said that the call's
+	// precondition does not hold.
+	Unmet int `json:"unmet"`
 }
 
 // Total is the number of calls.
 func (c Counts) Total() int { return c.OK + c.Fail + c.Info }
 
-func (c *Counts) add(k history.Kind) {
-	switch k {
+// Answered is the number of calls that got an answer: ok, or precondition not
+// met. Refused is the number of the other fails.
+func (c Counts) Answered() int { return c.OK + c.Unmet }
+func (c Counts) Refused() int  { return c.Fail - c.Unmet }
+
+func (c *Counts) add(p history.Pair) {
+	switch p.Outcome() {
 	case history.OK:
 		c.OK++
 	case history.Fail:
 		c.Fail++
+		if p.Complete.Unmet() {
+			c.Unmet++
+		}
 	default:
 		c.Info++
 	}
@@ -93,8 +106,8 @@ type NodeRate struct {
 }
 
 // Silence is the longest stretch in which calls were asked and none was
-// answered ok: from the first invocation after an ok to the next ok, or to the
-// end of the phase.
+// answered: from the first invocation after an answer to the next answer, or
+// to the end of the phase.
 type Silence struct {
 	Phase  string        `json:"phase"`
 	Side   string        `json:"side"`
@@ -102,7 +115,7 @@ type Silence struct {
 	Length time.Duration `json:"length_ns"`
 }
 
-// Recovery is the time from a complete heal to the first ok answer of a call
+// Recovery is the time from a complete heal to the first answer of a call
 // that was invoked after it, by node; negative if there was none until the
 // next fault or the end.
 type Recovery struct {
@@ -214,23 +227,23 @@ func (m *meter) side(phase int, node string) string {
 	return "others"
 }
 
-func bump[K comparable](m map[K]*Counts, k K, kind history.Kind) {
+func bump[K comparable](m map[K]*Counts, k K, p history.Pair) {
 	c := m[k]
 	if c == nil {
 		c = &Counts{}
 		m[k] = c
 	}
-	c.add(kind)
+	c.add(p)
 }
 
 func (m *meter) count(p history.Pair) {
 	i := m.at(p.Invoke.Time)
 	phase, node, f := m.phases[i], p.Invoke.Node, p.F()
 	side := m.side(i, node)
-	bump(m.rates, Rate{Phase: phase.Name, Side: side, F: f}, p.Outcome())
-	bump(m.totals, Rate{Phase: phase.Stage, Side: side, F: f}, p.Outcome())
+	bump(m.rates, Rate{Phase: phase.Name, Side: side, F: f}, p)
+	bump(m.totals, Rate{Phase: phase.Stage, Side: side, F: f}, p)
 	if node != "" {
-		bump(m.nodes, NodeRate{Phase: phase.Name, Side: side, Node: node}, p.Outcome())
+		bump(m.nodes, NodeRate{Phase: phase.Name, Side: side, Node: node}, p)
 	}
 	if p.Outcome() == history.OK {
 		k := Latency{Phase: phase.Name, F: f}
@@ -285,6 +298,11 @@ func order4(k Latency, ds []time.Duration) Latency {
 	return k
 }
 
+// answered is true for ok, and for fails that are answers.
+func answered(p history.Pair) bool {
+	return p.Outcome() == history.OK || p.Complete != nil && p.Complete.Unmet()
+}
+
 // silences finds the longest silence of each phase and side.
 func (m *meter) silences(pairs []history.Pair) []Silence {
 	type moment struct {
@@ -300,7 +318,7 @@ func (m *meter) silences(pairs []history.Pair) []Silence {
 		i := m.at(p.Invoke.Time)
 		s := scope{i, m.side(i, p.Invoke.Node)}
 		moments[s] = append(moments[s], moment{at: p.Invoke.Time})
-		if p.Outcome() == history.OK && p.Complete.Time <= m.phases[i].To {
+		if answered(p) && p.Complete.Time <= m.phases[i].To {
 			moments[s] = append(moments[s], moment{p.Complete.Time, true})
 		}
 	}
@@ -352,7 +370,7 @@ func (m *meter) recovery(pairs []history.Pair) []Recovery {
 	}
 	for _, p := range pairs {
 		i := m.at(p.Invoke.Time)
-		if m.phases[i].Stage != After || p.Outcome() != history.OK || p.Invoke.Node == "" {
+		if m.phases[i].Stage != After || !answered(p) || p.Invoke.Node == "" {
 			continue
 		}
 		r, d := out[(i-1)/2], p.Complete.Time-m.phases[i].From

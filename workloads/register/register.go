@@ -154,7 +154,7 @@ func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) 
 		}
 		ok, err := c.store.CAS(ctx, key, v[0], v[1])
 		if err == nil && !ok {
-			err = fmt.Errorf("%w: the value is not %d", history.ErrNotApplied, v[0])
+			err = fmt.Errorf("%w: the value is not %d", history.ErrUnmet, v[0])
 		}
 		return nil, err
 	}
