@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,8 +13,9 @@ import (
 )
 
 func (w *witness) anomaly(h *history.History) checker.Anomaly {
-	a := checker.Anomaly{Kind: "nonlinearizable", Key: w.k.name, Events: []int{}}
-	for _, o := range w.ops {
+	t := teller{w: w, timeless: timeless(h)}
+	a := checker.Anomaly{Kind: "nonlinearizable", Key: w.k.name, Events: []int{}, Text: t.tell() + t.faults(h)}
+	for _, o := range w.all() {
 		p := w.k.pairs[o.pair]
 		a.Events = append(a.Events, p.Invoke.Index)
 		if p.Complete != nil {
@@ -21,14 +23,19 @@ func (w *witness) anomaly(h *history.History) checker.Anomaly {
 		}
 	}
 	slices.Sort(a.Events)
-	t := teller{w: w, timeless: timeless(h)}
-	a.Text = t.tell() + t.faults(h)
 	return a
+}
+
+// all are the operations to show, in order of invocation.
+func (w *witness) all() []op {
+	ops := append(slices.Clone(w.ops), w.extra...)
+	slices.SortFunc(ops, func(a, b op) int { return cmp.Compare(a.call, b.call) })
+	return ops
 }
 
 func (w *witness) data() witnessData {
 	d := witnessData{Key: w.k.name, Ops: []opData{}}
-	for _, o := range w.ops {
+	for _, o := range w.all() {
 		p := w.k.pairs[o.pair]
 		x := opData{
 			Process: p.Invoke.Process, Node: p.Invoke.Node, F: p.Invoke.F, In: orNull(p.Invoke.Value), Out: json.RawMessage("null"),
@@ -188,7 +195,8 @@ func (t *teller) thinAir() string {
 		f := &t.w.k.failed[i]
 		if x, _ := f.sets(); x == v {
 			e := t.w.k.pairs[f.pair].Complete
-			s += fmt.Sprintf(" Its only writer, %s, failed at event %d, so it certainly did not happen.", t.who(f), e.Index)
+			t.w.extra = append(t.w.extra, *f)
+			s += fmt.Sprintf(" Its writer, %s, failed at event %d, so it certainly did not happen.", t.who(f), e.Index)
 			break
 		}
 	}
@@ -209,6 +217,7 @@ func (t *teller) future() string {
 		}
 	}
 	first := setters[0]
+	t.w.extra = append(t.w.extra, *first)
 	return fmt.Sprintf("%s at %s, yet %s, which was the first to write %s, began only at %s.", t.saw(o), t.returned(o), t.who(first), t.value(v), t.began(first))
 }
 
@@ -233,9 +242,9 @@ func (t *teller) twoCAS() string {
 // before says that a was over when b began.
 func before(a, b *op) bool { return !a.crashed && a.ret < b.call }
 
-// older says why value v was there before the operation that set another one:
-// "" if that is not known.
-func (t *teller) older(v int32, overwriter *op) string {
+// older says why value v, which r saw, was there before the operation that set
+// another one: "" if that is not known.
+func (t *teller) older(v int32, overwriter, r *op) string {
 	setters := t.setters(v)
 	switch {
 	case overwriter.kind == cas && overwriter.a == v && len(setters)+boolInt(v == t.w.k.init) == 1:
@@ -246,7 +255,7 @@ func (t *teller) older(v int32, overwriter *op) string {
 		return ""
 	}
 	for _, s := range setters {
-		if !before(s, overwriter) {
+		if s.call < r.ret && !before(s, overwriter) {
 			return ""
 		}
 	}
@@ -273,7 +282,7 @@ func (t *teller) stale() string {
 		if !sets || x == v || !before(b, r) {
 			continue
 		}
-		how := t.older(v, b)
+		how := t.older(v, b, r)
 		if how == "" {
 			continue
 		}
@@ -310,7 +319,7 @@ func (t *teller) inversion() string {
 			if !sets || x != v || len(t.setters(v)) != 1 {
 				continue
 			}
-			how := t.older(old, b)
+			how := t.older(old, b, r2)
 			if how == "" {
 				continue
 			}
@@ -384,7 +393,7 @@ func (t *teller) zones() string {
 			}
 			switch {
 			case b.forward() && max(a.from(), b.from()) < min(a.last.call, b.last.call):
-				return t.current(a) + " But " + lower(t.current(b)) + " It cannot have been both."
+				return t.current(a) + " But " + t.current(b) + " It cannot have been both."
 			case !b.forward() && a.from() < b.last.call && b.from() < a.last.call:
 				return t.current(a) + " Yet " + t.within(b) + ", so the value must have been " + t.value(b.v) + " in between."
 			}
@@ -394,11 +403,19 @@ func (t *teller) zones() string {
 }
 
 func (t *teller) current(z *zone) string {
-	s := fmt.Sprintf("The value was %s from the beginning", t.value(z.v))
+	s := fmt.Sprintf("the value was %s from the beginning", t.value(z.v))
 	if z.first != nil {
-		s = fmt.Sprintf("The value was %s by %s, when %s returned", t.value(z.v), t.returned(z.first), t.who(z.first))
+		s = fmt.Sprintf("the value was %s by %s, when %s returned", t.value(z.v), t.returned(z.first), t.who(z.first))
 	}
-	return s + fmt.Sprintf(", and still at %s, when %s began, which %s it.", t.began(z.last), t.who(z.last), map[bool]string{true: "read", false: "wrote"}[z.last.kind == read])
+	return s + fmt.Sprintf(", and still at %s, when %s began.", t.began(z.last), t.reader(z.last))
+}
+
+// reader is "a read (process 8 on n3) of it".
+func (t *teller) reader(o *op) string {
+	if o.kind != read {
+		return t.who(o)
+	}
+	return "a " + t.who(o) + " of it"
 }
 
 func (t *teller) within(z *zone) string {
@@ -407,8 +424,6 @@ func (t *teller) within(z *zone) string {
 	}
 	return fmt.Sprintf("%s began at %s and %s returned at %s, both within that time", t.who(z.last), t.began(z.last), t.who(z.first), t.returned(z.first))
 }
-
-func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
 // heldTwice: a lock was granted while another process certainly had it.
 func (t *teller) heldTwice() string {

@@ -154,7 +154,7 @@ func (l *linear) op(p history.Pair, intern func(json.RawMessage) int32) (o op, e
 	e := p.Invoke
 	known := false
 	if o.kind, known = l.model.kindOf(e.F); !known {
-		return o, fmt.Errorf("event %d is a %s, but model %s knows %s only", e.Index, e.F, l.model.name, l.model.verbs())
+		return o, fmt.Errorf("event %d has f %q, but model %s knows %s only", e.Index, e.F, l.model.name, l.model.verbs())
 	}
 	switch o.kind {
 	case read:

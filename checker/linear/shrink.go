@@ -24,6 +24,7 @@ type witness struct {
 	ops     []op    // as of the culprit's completion: later ones are crashed
 	culprit int64   // the completion that made the history illegal
 	needs   [][]int // ops[i] needs these of ops
+	extra   []op    // shown with it though not needed: a write that failed, or came too late
 	shrunk  bool    // nothing more can be taken away
 }
 
