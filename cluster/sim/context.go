@@ -121,8 +121,8 @@ func (c *timeCtx) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// AfterFunc makes contexts that the standard library derives from this one end
-// with it at once, without a goroutine that waits for Done.
+// AfterFunc makes contexts that the standard library derives directly from this
+// one end with it at once, without a goroutine that waits for Done.
 func (c *timeCtx) AfterFunc(f func()) (stop func() bool) {
 	if c.err != nil {
 		f()

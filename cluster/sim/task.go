@@ -118,7 +118,7 @@ func (k *Kernel) await(ctx context.Context, s *signal) error {
 	if s.fired {
 		return nil
 	}
-	if err := ctx.Err(); err != nil {
+	if err := k.ended(ctx); err != nil {
 		return err
 	}
 	t := k.self()
@@ -148,6 +148,15 @@ func (k *Kernel) await(ctx context.Context, s *signal) error {
 	}
 	if err != nil {
 		return err
+	}
+	return k.ended(ctx)
+}
+
+// ended tells why a context has ended. A context that the standard library
+// derived hears of its virtual ancestor by a goroutine, which is too late.
+func (k *Kernel) ended(ctx context.Context) error {
+	if c := k.virtual(ctx); c != nil && c.Err() != nil {
+		return c.Err()
 	}
 	return ctx.Err()
 }
@@ -187,7 +196,7 @@ func (k *Kernel) Sleep(ctx context.Context, d time.Duration) error {
 	if err := k.await(ctx, &s); err != nil {
 		return err
 	}
-	return ctx.Err()
+	return k.ended(ctx)
 }
 
 type sleeper struct {
