@@ -340,12 +340,12 @@ func (t *teller) after(a, b *op) string {
 	return strings.TrimSuffix(t.gap(a, b), " before") + " later"
 }
 
-// zone is what is known of one value: it was there at some moment up to first
-// (an operation on it had returned) and at some moment from last on (another
-// began).
+// zone is what is known of a value, or of a chain of values that cas made one
+// out of the other, so that nothing came in between: it was there at some
+// moment up to first's return, and at some moment from last's begin on.
 type zone struct {
-	v           int32
-	first, last *op
+	values      []int32
+	first, last *op // first is nil if the value was there from the beginning
 	ops         int
 }
 
@@ -356,66 +356,109 @@ func (z *zone) from() int64 {
 	return z.first.ret
 }
 
-// forward: the value was there all the time from first to last.
+// forward: the values were there all the time from first to last.
 func (z *zone) forward() bool { return z.from() < z.last.call }
 
 // zones: two values that must have been there at the same time. Complete for
 // reads and writes of unique values.
 func (t *teller) zones() string {
-	byValue := map[int32]*zone{}
-	var order []*zone
-	for i := range t.w.ops {
-		o := &t.w.ops[i]
-		if o.kind == cas {
-			return ""
-		}
-		z := byValue[o.a]
-		if z == nil {
-			z = &zone{v: o.a, first: o, last: o}
-			if o.a == t.w.k.init {
-				z.first = nil
-			}
-			byValue[o.a] = z
-			order = append(order, z)
-		}
-		z.ops++
-		if z.first != nil && o.ret < z.first.ret {
-			z.first = o
-		}
-		if o.call > z.last.call {
-			z.last = o
-		}
-	}
+	order := t.clusters()
 	for _, a := range order {
 		for _, b := range order {
-			if a == b || len(t.setters(a.v)) > 1 || len(t.setters(b.v)) > 1 || !a.forward() {
+			if a == b || !a.forward() {
 				continue
 			}
 			switch {
 			case b.forward() && max(a.from(), b.from()) < min(a.last.call, b.last.call):
 				return t.current(a) + " But " + t.current(b) + " It cannot have been both."
 			case !b.forward() && a.from() < b.last.call && b.from() < a.last.call:
-				return t.current(a) + " Yet " + t.within(b) + ", so the value must have been " + t.value(b.v) + " in between."
+				return t.current(a) + " Yet " + t.within(b) + ", so the value must have been " + t.names(b) + " in between."
 			}
 		}
 	}
 	return ""
 }
 
+// clusters groups the witness by value, chains of cas into one; none if a value
+// was set more than once.
+func (t *teller) clusters() []*zone {
+	byValue := map[int32]*zone{}
+	var order []*zone
+	at := func(v int32) *zone {
+		z := byValue[v]
+		if z == nil {
+			z = &zone{values: []int32{v}}
+			byValue[v] = z
+			order = append(order, z)
+		}
+		return z
+	}
+	for i := range t.w.ops { // which values belong together
+		o := &t.w.ops[i]
+		z := at(o.a)
+		if len(t.setters(o.a)) > 1 || o.kind == cas && len(t.setters(o.b)) > 1 {
+			return nil
+		}
+		if next := byValue[o.b]; o.kind == cas && next != z {
+			if next == nil {
+				z.values = append(z.values, o.b)
+				byValue[o.b] = z
+				continue
+			}
+			z.values = append(z.values, next.values...)
+			for _, v := range next.values {
+				byValue[v] = z
+			}
+			order = slices.DeleteFunc(order, func(x *zone) bool { return x == next })
+		}
+	}
+	for i := range t.w.ops {
+		o := &t.w.ops[i]
+		z := byValue[o.a]
+		if z.ops++; z.ops == 1 {
+			z.first, z.last = o, o
+		}
+		if o.ret < z.first.ret {
+			z.first = o
+		}
+		if o.call > z.last.call {
+			z.last = o
+		}
+	}
+	if z := byValue[t.w.k.init]; z != nil {
+		z.first = nil
+	}
+	return order
+}
+
+// names is "12", or "12, then 13" for a chain.
+func (t *teller) names(z *zone) string {
+	var names []string
+	for _, v := range z.values {
+		names = append(names, t.value(v))
+	}
+	return strings.Join(names, ", then ")
+}
+
 func (t *teller) current(z *zone) string {
-	s := fmt.Sprintf("the value was %s from the beginning", t.value(z.v))
-	if z.first != nil {
-		s = fmt.Sprintf("the value was %s by %s, when %s returned", t.value(z.v), t.returned(z.first), t.who(z.first))
+	s := fmt.Sprintf("the value was %s", t.names(z))
+	if len(z.values) > 1 {
+		s += ", each made out of the one before with nothing in between,"
+	}
+	if z.first == nil {
+		s += " from the beginning"
+	} else {
+		s += fmt.Sprintf(" by %s, when %s returned", t.returned(z.first), t.who(z.first))
 	}
 	return s + fmt.Sprintf(", and still at %s, when %s began.", t.began(z.last), t.reader(z.last))
 }
 
-// reader is "a read (process 8 on n3) of it".
+// reader is "a read (process 8 on n3) of 12".
 func (t *teller) reader(o *op) string {
 	if o.kind != read {
 		return t.who(o)
 	}
-	return "a " + t.who(o) + " of it"
+	return fmt.Sprintf("a %s of %s", t.who(o), t.value(o.a))
 }
 
 func (t *teller) within(z *zone) string {
