@@ -151,7 +151,10 @@ func (k *check) load(h *history.History) error {
 			if c.Outcome != history.OK {
 				continue
 			}
-			if err := json.Unmarshal(c.Out, &x.Out); err != nil || len(c.Out) == 0 || string(c.Out) == "null" {
+			if len(c.Out) == 0 {
+				return fmt.Errorf("event %d read null, want a whole number", c.Complete)
+			}
+			if err := json.Unmarshal(c.Out, &x.Out); err != nil {
 				return fmt.Errorf("event %d read %.40s, want a whole number", c.Complete, c.Out)
 			}
 			k.reads = append(k.reads, x)
