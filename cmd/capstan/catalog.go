@@ -32,11 +32,15 @@ func allTargets() []targets.Target {
 }
 
 // allWorkloads makes fresh workloads, with checks inside the plan's budgets.
-func allWorkloads(p plan.Plan) []workloads.Workload {
+// What a system claims decides whether it may serve what is old: from one that
+// claims no more than to converge, a read without the last element of a set is
+// expected, from one that claims to be linearizable it is a violation.
+func allWorkloads(p plan.Plan, claim string) []workloads.Workload {
+	fresh := claim == "linearizable" || claim == "regular"
 	return []workloads.Workload{
 		registerload.New(linear.Options{Timeout: p.CheckTimeout, Memory: p.CheckMemory}),
-		setload.New(sets.Options{}),
-		counterload.New(counter.Options{}),
+		setload.New(sets.Options{Linearizable: fresh}),
+		counterload.New(counter.Options{Linearizable: fresh}),
 	}
 }
 
@@ -101,7 +105,7 @@ func resolve(p plan.Plan, schedule func(plan.Plan) (nemesis.Schedule, error)) (s
 		p, err = fillTopology(p, s.topology)
 		errs = append(errs, err)
 	}
-	if s.workload, err = named("workload", p.Workload, allWorkloads(p)); err != nil {
+	if s.workload, err = named("workload", p.Workload, allWorkloads(p, "")); err != nil {
 		errs = append(errs, err)
 	} else if s.target != nil {
 		if _, err := s.workload.Bind(s.topology.Conn); err != nil {

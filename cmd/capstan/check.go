@@ -270,7 +270,7 @@ func checkRun(ctx context.Context, dir string, o checkOptions) (reports.Run, err
 		notes = append(notes, readErr.Error())
 	}
 	r.History = h
-	w, err := named("workload", r.Plan.Workload, allWorkloads(r.Plan))
+	w, err := named("workload", r.Plan.Workload, allWorkloads(r.Plan, r.Info.Claim))
 	if err != nil {
 		return r, err
 	}

@@ -63,7 +63,7 @@ func eachTopology(f func(targets.Target, targets.Topology)) {
 // listTargets prints the topologies with the matrix of workloads and faults.
 func listTargets(w io.Writer) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	loads := allWorkloads(plan.Default())
+	loads := allWorkloads(plan.Default(), "")
 	header := "TARGET\tNODES"
 	for _, l := range loads {
 		header += "\t" + l.Name()
@@ -105,7 +105,7 @@ func mark(ok bool) string {
 
 func listWorkloads(w io.Writer) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, l := range allWorkloads(plan.Default()) {
+	for _, l := range allWorkloads(plan.Default(), "") {
 		fmt.Fprintf(tw, "%s\t%s\n", l.Name(), l.Doc())
 	}
 	tw.Flush()
