@@ -24,7 +24,9 @@ func (w *World) Dial(ctx context.Context, node string, process int) (*Client, er
 	if err != nil {
 		return nil, err
 	}
-	w.clients++
+	if w.clients++; w.clients == 1 {
+		w.opened = w.now
+	}
 	c := &Client{w: w, h: h, rng: stream(w.cfg.Seed, streamClient, uint64(process), w.clients)}
 	if err := w.Sleep(ctx, c.delay()); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", node, err)

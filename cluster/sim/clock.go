@@ -17,8 +17,10 @@ func (c clocks) Skew(ctx context.Context, node string, offset time.Duration) err
 	if err != nil {
 		return err
 	}
-	h.skew = offset
-	h.logf("clock set to true time %+v", offset)
+	if h.skew != offset {
+		h.skew = offset
+		h.logf("clock is off by %v", offset)
+	}
 	return ctx.Err()
 }
 

@@ -59,7 +59,7 @@ type World struct {
 	cut     []bool
 	byName  map[string]int
 	clients uint64
-	probes  []*probe
+	opened  time.Duration // when the first client connected; 0 if none has
 }
 
 // NewWorld makes the nodes and starts their processes.
@@ -105,6 +105,9 @@ func (w *World) Log(node string) []byte {
 	}
 	return nil
 }
+
+// Opened is when the first client connected.
+func (w *World) Opened() time.Duration { return w.opened }
 
 // host finds a node by name.
 func (w *World) host(node string) (*host, error) {

@@ -16,7 +16,7 @@ const (
 	bugLostTail        = "lost-tail-at-failover"
 	bugAckOnForward    = "ack-on-forward"
 	bugSloppyRead      = "sloppy-read"
-	bugSloppyWrite     = "sloppy-write"
+	bugAckBeforeSend   = "ack-before-send"
 	bugDropOnMerge     = "drop-on-merge"
 	bugNonmonotonic    = "nonmonotonic-merge"
 	bugDoubleMerge     = "double-merge"
@@ -26,7 +26,8 @@ const (
 // How the bugs show.
 const (
 	resendAfter = 8 * time.Millisecond  // double-apply: an impatient node sends again
-	giveUpAfter = 12 * time.Millisecond // phantom-fail: a node gives up
+	giveUpAfter = 8 * time.Millisecond  // phantom-fail: a node gives up
+	sendEvery   = 50 * time.Millisecond // ack-before-send: a node sends late
 	skipEvery   = 50                    // skip-entry: one in so many
 )
 
@@ -54,12 +55,12 @@ func Bugs() []Bug {
 		{bugStaleRead, "raft", "register", "partition:primary", "a leader answers reads from its own state, and stays leader while it is cut off"},
 		{bugAckBeforeQuorum, "raft", "set", "partition:primary", "the leader acknowledges a write before a majority has it"},
 		{bugCASOnStale, "raft", "register", "none", "a node compares with what it has applied, and proposes a plain write"},
-		{bugSkipEntry, "raft", "set", "none", "a follower leaves out every 50th entry when it applies its log"},
+		{bugSkipEntry, "raft", "register", "none", "a follower leaves out every 50th entry when it applies its log"},
 		{bugDoubleApply, "raft", "counter", "none", "a node proposes again what is slow to be applied, and it is applied twice"},
 		{bugPhantomFail, "raft", "register", "none", "a node that waits for long says that a write has failed, though it may be applied"},
 		{bugNoFsync, "raft", "set", "kill:all", "a node acknowledges log entries and votes that are not on its disk yet"},
-		{bugSloppyRead, "quorum", "set", "partition:halves", "a read is answered from the first reply, whatever r says"},
-		{bugSloppyWrite, "quorum", "set", "partition:halves", "a write is acknowledged when one replica has it, whatever w says"},
+		{bugSloppyRead, "quorum", "set", "partition:halves", "a node answers a read from what it has itself, whatever r says"},
+		{bugAckBeforeSend, "quorum", "set", "kill:one", "a node acknowledges a write before it sends it to any replica"},
 		{bugNoFsync, "quorum", "set", "kill:all", "a replica acknowledges what is not on its disk yet"},
 		{bugNonmonotonic, "crdt", "counter", "none", "a merge takes what it last heard of each slot, not the greatest"},
 		{bugDoubleMerge, "crdt", "counter", "none", "a merge adds a slot that has grown to what it was"},

@@ -133,15 +133,19 @@ func (n *quorumNode) Request(c *world.Call) {
 		return
 	}
 	o := c.Body.(op)
+	if n.cfg.bug == bugSloppyRead && o.reads() {
+		c.Reply(n.readOwn(o))
+		return
+	}
 	id, q := n.begin(c, o)
 	switch o.kind {
 	case opWrite:
 		n.write(id, q, o.a)
 	case opAdd:
-		q.wrote, q.need = true, n.quorum(n.cfg.w, bugSloppyWrite)
+		q.wrote, q.need = true, n.quorum(n.cfg.w)
 		var one intset
 		one.add(o.key)
-		n.toReplicas(0, putSet{id, one})
+		n.sendWrite(q, 0, putSet{id, one})
 	case opAll:
 		n.toReplicas(0, getSet{id})
 	default:
@@ -152,7 +156,7 @@ func (n *quorumNode) Request(c *world.Call) {
 // begin files a request, and forgets those that nobody waits for any more.
 func (n *quorumNode) begin(c *world.Call, o op) (uint64, *quorumCall) {
 	n.seq++
-	q := &quorumCall{call: c, op: o, need: n.quorum(n.cfg.r, bugSloppyRead)}
+	q := &quorumCall{call: c, op: o, need: n.quorum(n.cfg.r)}
 	n.open[n.seq] = q
 	n.late = append(n.late, ticket{n.seq, n.env.Now()})
 	for n.env.Now()-n.late[0].at > patience {
@@ -163,10 +167,10 @@ func (n *quorumNode) begin(c *world.Call, o op) (uint64, *quorumCall) {
 }
 
 // quorum is how many replicas a level asks for.
-func (n *quorumNode) quorum(level, sloppy string) int {
+func (n *quorumNode) quorum(level string) int {
 	all := min(replicas, n.env.Size())
 	switch {
-	case level == "one" || n.cfg.bug == sloppy:
+	case level == "one":
 		return 1
 	case level == "all":
 		return all
@@ -176,9 +180,28 @@ func (n *quorumNode) quorum(level, sloppy string) int {
 
 // write sends a new cell of the request's key.
 func (n *quorumNode) write(id uint64, q *quorumCall, v int) {
-	q.wrote, q.acks, q.need = true, 0, n.quorum(n.cfg.w, bugSloppyWrite)
+	q.wrote, q.acks, q.need = true, 0, n.quorum(n.cfg.w)
 	at := n.env.Clock().UnixNano()
-	n.toReplicas(q.op.key, putCell{id, q.op.key, cell{at, n.env.ID(), v}})
+	n.sendWrite(q, q.op.key, putCell{id, q.op.key, cell{at, n.env.ID(), v}})
+}
+
+// sendWrite sends a write to all replicas of a key.
+func (n *quorumNode) sendWrite(q *quorumCall, key int, msg any) {
+	if n.cfg.bug != bugAckBeforeSend {
+		n.toReplicas(key, msg)
+		return
+	}
+	n.env.After(sendEvery, func() { n.toReplicas(key, msg) })
+	q.call.Reply(result{ok: true})
+}
+
+// readOwn answers a read from this node alone: a planted bug.
+func (n *quorumNode) readOwn(o op) result {
+	if o.kind == opAll {
+		return result{all: n.set.list(), ok: true}
+	}
+	c, found := n.cells[o.key]
+	return result{value: c.v, ok: found}
 }
 
 // toReplicas sends a message to all replicas of a key, this node included if

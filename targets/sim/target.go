@@ -155,12 +155,13 @@ func (s *system) Versions() map[string]string {
 
 // Logs implements targets.System.
 func (s *system) Logs(_ context.Context, dir string) error {
+	head := fmt.Appendf(nil, "# virtual seconds since the cluster began; the first client connected at %.6f\n", s.world.Opened().Seconds())
 	for _, node := range s.nodes {
 		at := filepath.Join(dir, node)
 		if err := os.MkdirAll(at, 0o755); err != nil {
 			return fmt.Errorf("write logs of %s: %w", node, err)
 		}
-		if err := os.WriteFile(filepath.Join(at, "node.log"), s.world.Log(node), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(at, "node.log"), append(head[:len(head):len(head)], s.world.Log(node)...), 0o644); err != nil {
 			return fmt.Errorf("write logs of %s: %w", node, err)
 		}
 	}
