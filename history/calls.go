@@ -78,5 +78,9 @@ func decode(value json.RawMessage, into any) error {
 	if isNull(value) {
 		return nil
 	}
+	if raw, ok := into.(*json.RawMessage); ok {
+		*raw = value
+		return nil
+	}
 	return json.Unmarshal(value, into)
 }

@@ -18,9 +18,11 @@ import (
 // strings, tags are dropped. A missing :index (or a negative one) is the
 // position. Times and order are as in Read, and so is what comes back with an
 // error.
-func ReadEDN(r io.Reader) (*History, error) {
-	var s settler
-	in := ednReader{s: newEDNScanner(r)}
+func ReadEDN(r io.Reader) (*History, error) { return readEDNSized(r, 0) }
+
+func readEDNSized(r io.Reader, size int64) (*History, error) {
+	s := settler{size: size}
+	in := ednReader{s: newEDNScanner(&counted{r, &s.read})}
 	err := in.all(func(e Event, h has) {
 		if !h.index {
 			e.Index = len(s.events)

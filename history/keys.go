@@ -47,32 +47,53 @@ func SplitKeys(h *History) []KeyHistory {
 	if !Keyed(h) {
 		return []KeyHistory{{History: h}}
 	}
-	var out []KeyHistory
-	at := map[string]int{}    // key -> position in out
-	open := map[int]int{}     // process -> position in out
+	of, keys, counts := keysOf(h)
+	out := make([]KeyHistory, len(keys))
+	for k := range out {
+		out[k] = KeyHistory{Key: keys[k], History: &History{Events: make([]Event, 0, counts[k])}}
+	}
+	for i, k := range of {
+		if k < 0 {
+			continue
+		}
+		e := h.Events[i]
+		e.Value = inner(&e, json.RawMessage(keys[k]))
+		out[k].History.Events = append(out[k].History.Events, e)
+	}
+	return out
+}
+
+// keysOf numbers the keys in order of first appearance and says which event
+// belongs to which: a completion to that of its process' invocation, the
+// nemesis and strays to none (-1).
+func keysOf(h *History) (of []int32, keys []string, counts []int) {
+	of = make([]int32, len(h.Events))
+	at := map[string]int32{}  // key -> number
+	open := map[int]int32{}   // process -> number
 	only := CompletionOnly(h) // then each event has its own key
 	for i := range h.Events {
-		e := h.Events[i]
+		e := &h.Events[i]
+		of[i] = -1
 		if e.Process == Nemesis {
 			continue
 		}
-		pos, busy := open[e.Process]
+		k, busy := open[e.Process]
 		if e.Kind == Invoke || only || !busy {
 			key, _, ok := splitPair(e.Value)
 			if !ok {
-				continue // a stray completion that belongs to no key
+				continue
 			}
-			if pos, ok = at[string(key)]; !ok {
-				pos = len(out)
-				at[string(key)] = pos
-				out = append(out, KeyHistory{Key: string(key), History: &History{}})
+			if k, ok = at[string(key)]; !ok {
+				k = int32(len(keys))
+				at[string(key)] = k
+				keys, counts = append(keys, string(key)), append(counts, 0)
 			}
-			open[e.Process] = pos
+			open[e.Process] = k
 		}
-		e.Value = inner(&e, json.RawMessage(out[pos].Key))
-		out[pos].History.Events = append(out[pos].History.Events, e)
+		of[i] = k
+		counts[k]++
 	}
-	return out
+	return of, keys, counts
 }
 
 // inner is the event's value without the key; a completion that did not

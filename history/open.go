@@ -50,11 +50,11 @@ func Open(path string) (*History, Format, error) {
 	var h *History
 	switch format {
 	case JSONLines:
-		h, err = Read(in)
+		h, err = readSized(in, sizeOf(f))
 	case JSONArray:
 		h, err = readArray(in)
 	case EDN:
-		h, err = ReadEDN(in)
+		h, err = readEDNSized(in, sizeOf(f))
 	default:
 		return &History{}, format, &ParseError{File: path, Line: 1, Col: 1, Msg: fmt.Sprintf("not a history: it begins with %.20q, want JSON lines, a JSON array or Jepsen's EDN", start)}
 	}

@@ -50,7 +50,7 @@ func ReadFile(path string) (*History, error) {
 		return &History{}, fmt.Errorf("read history: %w", err)
 	}
 	defer f.Close()
-	h, err := Read(f)
+	h, err := readSized(f, sizeOf(f))
 	return h, inFile(path, err)
 }
 
@@ -69,10 +69,12 @@ func inFile(path string, err error) error {
 // Without any times an event's time is its position, so that the order is
 // kept; an event that lacks only its own takes its predecessor's. Events that
 // are not in order of time are sorted, see Sort.
-func Read(r io.Reader) (*History, error) {
-	var s settler
+func Read(r io.Reader) (*History, error) { return readSized(r, 0) }
+
+func readSized(r io.Reader, size int64) (*History, error) {
+	s := settler{size: size}
 	var err error
-	for ev, e := range scan(r) {
+	for ev, e := range scan(&counted{r, &s.read}) {
 		if e != nil {
 			err = e
 			break
@@ -80,6 +82,27 @@ func Read(r io.Reader) (*History, error) {
 		s.add(ev.Event, ev.has)
 	}
 	return s.history(), err
+}
+
+// sizeOf is the file's size, 0 if unknown.
+func sizeOf(f *os.File) int64 {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
+}
+
+// counted counts what was read.
+type counted struct {
+	r io.Reader
+	n *int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	*c.n += int64(n)
+	return n, err
 }
 
 // Scan reads JSON lines one by one and keeps nothing. It yields at most one
@@ -192,13 +215,22 @@ type settler struct {
 	events []Event
 	timed  int   // how many had a time
 	holes  []int // which had none, if any had
+	size   int64 // of the input, 0 if unknown
+	read   int64 // of that so far
 }
+
+// reserveAt is how many events it takes to guess how many there will be.
+const reserveAt = 1 << 14
 
 func (s *settler) add(e Event, h has) {
 	if h.time {
 		s.timed++
 	} else {
 		s.holes = append(s.holes, len(s.events))
+	}
+	if len(s.events) == reserveAt && s.size > s.read && s.read > 0 {
+		n := float64(reserveAt) * float64(s.size) / float64(s.read) * 1.02
+		s.events = append(make([]Event, 0, min(int(n), 1<<26)), s.events...)
 	}
 	s.events = append(s.events, e)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func (w *witness) anomaly(h *history.History) checker.Anomaly {
-	t := teller{w: w, timeless: timeless(h)}
+	t := newTeller(w, h)
 	a := checker.Anomaly{Kind: "nonlinearizable", Key: w.k.name, Events: []int{}, Text: t.tell() + t.faults(h)}
 	for _, o := range w.all() {
 		p := w.k.pairs[o.pair]
@@ -73,7 +73,28 @@ func timeless(h *history.History) bool {
 type teller struct {
 	w        *witness
 	timeless bool
+	digits   int // of a second, enough to tell the witness' moments apart
 }
+
+func newTeller(w *witness, h *history.History) *teller {
+	t := &teller{w: w, timeless: timeless(h), digits: 3}
+	for ; t.digits < 9; t.digits += 3 {
+		moments, texts := map[time.Duration]bool{}, map[string]bool{}
+		for _, o := range w.ops {
+			p := w.k.pairs[o.pair]
+			moments[p.Invoke.Time], texts[t.seconds(p.Invoke.Time)] = true, true
+			if p.Complete != nil {
+				moments[p.Complete.Time], texts[t.seconds(p.Complete.Time)] = true, true
+			}
+		}
+		if len(moments) == len(texts) {
+			break
+		}
+	}
+	return t
+}
+
+func (t *teller) seconds(d time.Duration) string { return fmt.Sprintf("%.*f s", t.digits, d.Seconds()) }
 
 // tell tries the shapes that people know by name, then says what contradicts
 // what in general.
@@ -132,7 +153,7 @@ func (t *teller) at(e *history.Event) string {
 	if t.timeless {
 		return fmt.Sprintf("event %d", e.Index)
 	}
-	return fmt.Sprintf("%.3f s", e.Time.Seconds())
+	return t.seconds(e.Time)
 }
 
 func (t *teller) began(o *op) string { return t.at(t.w.k.pairs[o.pair].Invoke) }
@@ -544,9 +565,9 @@ func (t *teller) faults(h *history.History) string {
 		if f.Begin > p.Complete.Time || f.End < p.Invoke.Time || f.StartErr != "" {
 			continue
 		}
-		fmt.Fprintf(&s, " Fault %s was in force from %s", f.Fault, seconds(f.Start))
+		fmt.Fprintf(&s, " Fault %s was in force from %s", f.Fault, t.seconds(f.Start))
 		if f.Stopped {
-			fmt.Fprintf(&s, " to %s", seconds(f.Stop))
+			fmt.Fprintf(&s, " to %s", t.seconds(f.Stop))
 		}
 		if side := f.Sides[p.Invoke.Node]; side != "" {
 			fmt.Fprintf(&s, "; %s was on its %s side", p.Invoke.Node, side)
@@ -555,5 +576,3 @@ func (t *teller) faults(h *history.History) string {
 	}
 	return s.String()
 }
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }

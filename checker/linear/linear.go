@@ -259,7 +259,7 @@ func (l *linear) result(stop *atomic.Bool, h *history.History, results []keyResu
 	default:
 		res.Reason = fmt.Sprintf("no violation found in %s operations", thousands(d.Ops))
 		if len(results) > 1 || results[0].key.name != "" {
-			res.Reason += fmt.Sprintf(" on %s keys", thousands(len(results)))
+			res.Reason += fmt.Sprintf(" on %s %s", thousands(len(results)), map[bool]string{true: "key", false: "keys"}[len(results) == 1])
 		}
 	}
 	var err error

@@ -121,10 +121,7 @@ func (l *linear) parse(kh history.KeyHistory) (*keyOps, error) {
 	}
 	wildcard := len(l.o.Init) > 0
 	k.init = intern(l.o.Init)
-	position := map[*history.Event]int64{}
-	for i := range kh.History.Events {
-		position[&kh.History.Events[i]] = int64(i)
-	}
+	position := positions(kh.History)
 	for i, p := range pairs {
 		if p.Outcome() == history.OK {
 			k.acknowledged++
@@ -133,9 +130,9 @@ func (l *linear) parse(kh history.KeyHistory) (*keyOps, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.pair, o.call, o.ret, o.crashed = int32(i), position[p.Invoke], forever, p.Outcome() == history.Info
+		o.pair, o.call, o.ret, o.crashed = int32(i), position(p.Invoke), forever, p.Outcome() == history.Info
 		if p.Complete != nil && !o.crashed {
-			o.ret = position[p.Complete]
+			o.ret = position(p.Complete)
 		}
 		switch {
 		case p.Outcome() == history.Fail:
@@ -148,6 +145,24 @@ func (l *linear) parse(kh history.KeyHistory) (*keyOps, error) {
 		}
 	}
 	return k, nil
+}
+
+// positions gives each event a number that grows along the history: its index,
+// unless an imported file has those out of order.
+func positions(h *history.History) func(*history.Event) int64 {
+	if slices.IsSortedFunc(h.Events, func(a, b history.Event) int {
+		if a.Index < b.Index {
+			return -1
+		}
+		return 1 // also if equal: the numbers must differ
+	}) {
+		return func(e *history.Event) int64 { return int64(e.Index) }
+	}
+	at := make(map[*history.Event]int64, len(h.Events))
+	for i := range h.Events {
+		at[&h.Events[i]] = int64(i)
+	}
+	return func(e *history.Event) int64 { return at[e] }
 }
 
 func (l *linear) op(p history.Pair, intern func(json.RawMessage) int32) (o op, err error) {
