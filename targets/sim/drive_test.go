@@ -12,6 +12,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/capstan-dev/capstan/cluster"
+	world "github.com/capstan-dev/capstan/cluster/sim"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/targets"
 )
@@ -26,6 +27,7 @@ type scenario struct {
 	length   time.Duration
 	keys     int
 	verb     string // register, set or counter
+	loss     float64
 }
 
 // run is what came of it.
@@ -60,7 +62,6 @@ type setRun struct {
 type counterRun struct {
 	acked, tried int
 	final        []int
-	negative     bool // a read below what was acknowledged before it
 }
 
 func levelsOf(t testing.TB, topology string, set map[string]string) map[string]string {
@@ -79,15 +80,23 @@ func levelsOf(t testing.TB, topology string, set map[string]string) map[string]s
 	return all
 }
 
+func (sc scenario) start(t testing.TB) *system {
+	spec := targets.Spec{Topology: sc.topology, Nodes: 5, Levels: levelsOf(t, sc.topology, sc.levels), Seed: sc.seed}
+	cfg := world.LAN(sc.seed, []string{"n1", "n2", "n3", "n4", "n5"})
+	cfg.Loss = sc.loss
+	for _, top := range topologies() {
+		if top.name == sc.topology {
+			return build(top, spec, cfg)
+		}
+	}
+	t.Fatalf("no topology %s", sc.topology)
+	return nil
+}
+
 func drive(t testing.TB, sc scenario) *run {
 	t.Helper()
 	ctx := context.Background()
-	sys, err := (Target{}).Start(ctx, targets.Spec{
-		Topology: sc.topology, Nodes: 5, Levels: levelsOf(t, sc.topology, sc.levels), Seed: sc.seed,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sys := sc.start(t)
 	defer sys.Close(ctx)
 	if err := sys.Ready(ctx); err != nil {
 		t.Fatal(err)
@@ -111,7 +120,7 @@ func drive(t testing.TB, sc scenario) *run {
 	d.rt.Sleep(ctx, 3*time.Second)
 	d.r.open = sys.Ready(ctx)
 	d.final()
-	w := sys.(*system).world
+	w := sys.world
 	d.r.events = w.Events()
 	for _, n := range sys.Cluster().Nodes {
 		d.r.logs += string(w.Log(n))

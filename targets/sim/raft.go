@@ -112,7 +112,7 @@ func (n *raftNode) recover() {
 
 func (n *raftNode) must(err error) {
 	if err != nil {
-		panic(fmt.Sprintf("sim: start raft: %v", err))
+		panic(fmt.Sprintf("sim: raft and its log: %v", err))
 	}
 }
 

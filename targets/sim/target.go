@@ -102,15 +102,19 @@ func start(ctx context.Context, t topology, spec targets.Spec) (targets.System, 
 	for i := range spec.Nodes {
 		nodes = append(nodes, fmt.Sprintf("n%d", i+1))
 	}
-	s := &system{topology: t, spec: spec, nodes: nodes}
-	s.world = world.NewWorld(world.LAN(spec.Seed, nodes), t.boot(spec.Levels))
+	return build(t, spec, world.LAN(spec.Seed, nodes)), nil
+}
+
+func build(t topology, spec targets.Spec, cfg world.Config) *system {
+	s := &system{topology: t, spec: spec, nodes: cfg.Nodes}
+	s.world = world.NewWorld(cfg, t.boot(spec.Levels))
 	s.cluster = s.world.Cluster()
 	if t.led {
 		s.cluster.Primaries = s.primaries
 	} else {
 		s.cluster.Why = map[string]string{"Primaries": "sim/" + t.name + " has no primary: all nodes are alike"}
 	}
-	return s, nil
+	return s
 }
 
 // system is a started topology.

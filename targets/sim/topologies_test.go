@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"strconv"
 	"testing"
 	"time"
@@ -67,6 +68,23 @@ func TestBugsAreTheCause(t *testing.T) {
 	}
 }
 
+// Links that lose messages cost time, not consistency.
+func TestHealthyOnLossyLinks(t *testing.T) {
+	for _, topology := range []string{"sync", "raft", "crdt"} {
+		for _, verb := range []string{"register", "set", "counter"} {
+			if topology == "crdt" && verb == "register" {
+				continue
+			}
+			sc := small(topology, verb, "partition:halves", nil)
+			sc.loss = 0.03
+			n := seeds(2)
+			if hits := caught(t, sc, n); hits > 0 {
+				t.Errorf("%s of %s accused in %d of %d seeds", verb, topology, hits, n)
+			}
+		}
+	}
+}
+
 func TestAsyncIsCaught(t *testing.T) {
 	n := seeds(10)
 	hits := caught(t, small("async", "register", "partition:primary", nil), n)
@@ -86,6 +104,40 @@ func TestBugsAreCaught(t *testing.T) {
 			if hits == 0 {
 				t.Errorf("not caught in %d seeds", n)
 			}
+		})
+	}
+}
+
+func TestSameSeedSameHistory(t *testing.T) {
+	for _, topology := range []string{"async", "sync", "raft", "quorum", "lww"} {
+		for _, fault := range []string{"partition:halves", "kill:majority", "pause:one", "clock:one"} {
+			sc := small(topology, "register", fault, nil)
+			sc.seed = 3
+			a, b := drive(t, sc), drive(t, sc)
+			if a.logs != b.logs || a.events != b.events || !reflect.DeepEqual(a.ops, b.ops) {
+				t.Errorf("%s under %s: the same seed gave two histories", topology, fault)
+			}
+		}
+	}
+}
+
+// BenchmarkMinute is 60 s of virtual time: 5 nodes and 10 clients that ask
+// again as soon as they have an answer and have slept for 10 ms at the mean.
+func BenchmarkMinute(b *testing.B) {
+	for _, topology := range []string{"async", "sync", "raft", "quorum", "lww"} {
+		b.Run(topology, func(b *testing.B) {
+			sc := small(topology, "register", "partition:primary", nil)
+			sc.length = time.Minute
+			var events uint64
+			var ok int
+			for i := range b.N {
+				sc.seed = uint64(i + 1)
+				r := drive(b, sc)
+				events += r.events
+				ok += r.ok
+			}
+			b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(ok)/float64(b.N), "ok-ops/run")
 		})
 	}
 }
