@@ -1,3 +1,5 @@
+//go:build unix
+
 package docker_test
 
 import (
@@ -11,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	cerrdefs "github.com/containerd/errdefs"
 
 	"github.com/capstan-dev/capstan/cluster/docker"
 )
@@ -74,20 +74,6 @@ func cuttingChild(t *testing.T, id string) (child *os.Process, n1, n2 string) {
 	}
 	t.Fatal("the child ended")
 	return nil, "", ""
-}
-
-// passes is nil if a connection from inside one server to another node's
-// works. A swept server has no rules either.
-func passes(ctx context.Context, e *docker.Engine, from, to string) error {
-	out, code, err := e.Exec(ctx, from, "perl", "-MIO::Socket::INET", "-e",
-		`my $s = IO::Socket::INET->new(PeerAddr => "`+to+`:8000", Timeout => 0.3) or die "$@\n"; print <$s>`)
-	if cerrdefs.IsNotFound(err) {
-		return nil
-	}
-	if err == nil && (code != 0 || !strings.HasPrefix(out, "hello")) {
-		err = fmt.Errorf("exit %d: %s", code, out)
-	}
-	return err
 }
 
 // TestDeadMan kills and hangs a harness in the middle of a cut.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
+
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/cluster/docker"
 	"github.com/capstan-dev/capstan/internal/require"
@@ -145,3 +147,17 @@ func until(t testing.TB, limit time.Duration, cond func() error) time.Duration {
 }
 
 func bare5() []docker.NodeSpec { return docker.Bare(5) }
+
+// passes is nil if a connection from inside one server to another node's
+// works. A swept server has no rules either.
+func passes(ctx context.Context, e *docker.Engine, from, to string) error {
+	out, code, err := e.Exec(ctx, from, "perl", "-MIO::Socket::INET", "-e",
+		`alarm 2; my $s = IO::Socket::INET->new(PeerAddr => "`+to+`:8000", Timeout => 0.3) or die "$@\n"; print <$s>`)
+	if cerrdefs.IsNotFound(err) {
+		return nil
+	}
+	if err == nil && (code != 0 || !strings.HasPrefix(out, "hello")) {
+		err = fmt.Errorf("exit %d: %s", code, out)
+	}
+	return err
+}

@@ -2,7 +2,9 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -61,4 +63,28 @@ func withRun(o owner, run string) map[string]string {
 	l := o.labels(time.Now())
 	l[labelRun] = run
 	return l
+}
+
+// TestRun is a run that differs from one of this process in what is set.
+type TestRun struct {
+	Host, Boot, PIDNS, Start string
+	Keep, HolderRuns, Old    bool
+}
+
+// Abandoned says whether a sweep would remove the run.
+func Abandoned(r TestRun) bool {
+	o, now := self(), time.Now()
+	o.host, o.boot = cmp.Or(r.Host, o.host), cmp.Or(r.Boot, o.boot)
+	o.pidns, o.start = cmp.Or(r.PIDNS, o.pidns), cmp.Or(r.Start, o.start)
+	made := now
+	if r.Old {
+		made = now.Add(-2 * youth)
+	}
+	labels := o.labels(made)
+	labels[labelRun], labels[labelRole], labels[labelKeep] = "run", "holder", strconv.FormatBool(r.Keep)
+	holder := container.Summary{Labels: labels, State: "exited"}
+	if r.HolderRuns {
+		holder.State = "running"
+	}
+	return inventory{containers: []container.Summary{holder}}.abandoned(self(), now)["run"]
 }

@@ -44,7 +44,10 @@ func (c *Cluster) startHolders(ctx context.Context, image string, v6 bool) error
 	return c.each(func(n *Node) error {
 		text, err := n.agent.call(ctx, "hello", n.Name, strconv.Itoa(int(leaseTime.Seconds())), strconv.Itoa(canaryPort))
 		if err != nil {
-			return err
+			return &Error{
+				Doing: "prepare the node's iptables", Err: err,
+				Advice: "the engine must allow containers NET_ADMIN, and its kernel needs nf_tables or ip_tables; see `capstan doctor`",
+			}
 		}
 		families, addrs, _ := strings.Cut(text, " ")
 		if v6 && families != "families=46" {
@@ -102,7 +105,7 @@ func (c *Cluster) tryHolder(ctx context.Context, n *Node, image string, v6 bool)
 		},
 		&container.HostConfig{
 			NetworkMode: container.NetworkMode(c.network), PortBindings: bound,
-			CapAdd: []string{"NET_ADMIN"},
+			CapAdd: []string{"NET_ADMIN"}, LogConfig: logging(),
 		},
 		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 			c.network: {Aliases: []string{n.Name}, IPAMConfig: ipam},

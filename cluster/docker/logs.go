@@ -14,6 +14,10 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 )
 
+// logging is the log driver that can be read back, whatever the engine's
+// default is.
+func logging() container.LogConfig { return container.LogConfig{Type: "json-file"} }
+
 // Logs writes what each server and holder wrote to dir/NODE/*.log.
 func (c *Cluster) Logs(ctx context.Context, dir string) error {
 	return c.each(func(n *Node) error {

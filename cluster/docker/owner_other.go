@@ -3,6 +3,7 @@
 package docker
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -17,7 +18,11 @@ func pidNamespace() string { return "" }
 // given to another process stays until it is cleaned by hand.
 func startTime(pid int) string {
 	p, err := os.FindProcess(pid)
-	if err != nil || p.Signal(syscall.Signal(0)) != nil {
+	if err != nil {
+		return ""
+	}
+	err = p.Signal(syscall.Signal(0))
+	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, syscall.ESRCH) {
 		return ""
 	}
 	return "running"

@@ -33,6 +33,7 @@ func (c *Cluster) startServer(ctx context.Context, n *Node) error {
 		&container.HostConfig{
 			NetworkMode: container.NetworkMode("container:" + n.HolderID),
 			Mounts:      mounts,
+			LogConfig:   logging(),
 			ShmSize:     s.ShmSize,
 			Resources:   container.Resources{Memory: s.Memory, MemorySwap: s.Memory, NanoCPUs: int64(s.CPUs * 1e9)},
 		}, nil, nil, c.name(n.Name))

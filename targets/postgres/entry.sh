@@ -12,6 +12,7 @@
 # it: containers die, machines do not.
 set -eu
 umask 077
+PGDATA=${PGDATA:-/var/lib/postgresql/data}
 data=$PGDATA/capstan
 conninfo="host=$PRIMARY port=5432 user=postgres dbname=postgres application_name=$NODE
 	connect_timeout=2 tcp_user_timeout=5000 keepalives_idle=2 keepalives_interval=1 keepalives_count=3"

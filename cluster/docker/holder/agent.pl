@@ -15,9 +15,9 @@
 #   seen NONCE              the canaries that arrived, NODE/FAMILY...
 #   keep                    live on without lease and without stdin
 #
-# It is a dead man's switch: when stdin ends (the harness is dead) it heals and
-# exits, when the lease runs out (the harness hangs) it heals and says so with
-# the line "! TEXT".
+# It is a dead man's switch: when stdin ends (the harness is dead) it heals, and
+# exits a while later, because the node loses its network with it; when the
+# lease runs out (the harness hangs) it heals and says so with the line "! TEXT".
 use strict;
 use warnings;
 use Errno qw(EINTR EAGAIN EWOULDBLOCK);
@@ -28,6 +28,7 @@ use Socket qw(:all);
 my $CHAIN = 'CAPSTAN-IN';
 my $FIONREAD = 0x541B;    # the same number on every Linux that Docker runs on
 my $MAX_NONCES = 64;
+my $LINGER = 30;          # seconds
 
 my $name = '?';
 my $lease = 0;            # seconds, 0 before hello and after keep
@@ -47,38 +48,37 @@ serve();
 
 sub serve {
     my $buf = '';
-    my $deadline = 0;
+    my $open = 1;         # stdin
+    my $end = 0;          # when to do what the dead man's switch does, 0 never
     while (1) {
         my $r = '';
-        vec($r, 0, 1) = 1 unless $kept == 2;
+        vec($r, 0, 1) = 1 if $open;
         vec($r, fileno($_), 1) = 1 for values %sock;
-        my $wait = $lease ? max($deadline - clock(), 0) : undef;
-        my $n = select($r, undef, undef, $wait);
+        my $n = select($r, undef, undef, $end ? max($end - clock(), 0) : undef);
         next if $n < 0;
         drain();
-        if ($lease && clock() >= $deadline) {
+        if ($end && clock() >= $end) {
+            exit 0 if !$open;
             heal();
-            $lease = 0;
             print "! lease expired, healed\n";
+            $end = 0;
             next;
         }
-        next unless $kept != 2 && vec($r, 0, 1);
+        next unless $open && vec($r, 0, 1);
         my $got = sysread(STDIN, $buf, 65536, length $buf);
         next if !defined $got && $! == EINTR;
         if (!$got) {
             heal();
-            exit 0 unless $kept;
-            $kept = 2;
+            $open = 0;
+            $end = $kept ? 0 : clock() + $LINGER;
             next;
         }
         while ($buf =~ s/^([^\n]*)\n//) {
             request($1);
-            $deadline = clock() + $lease;
+            $end = $lease ? clock() + $lease : 0;
         }
     }
 }
-
-my $granted = 0;          # what hello asked for, to resume after an expiry
 
 sub request {
     my ($id, $verb, @args) = split / /, shift;
@@ -87,7 +87,6 @@ sub request {
         commit => \&commit, abort => \&abort, counters => \&counters,
         send => \&canaries, seen => \&seen, keep => \&keep,
     );
-    $lease = $granted unless $kept;
     my $answer = eval { $verbs{$verb} ? $verbs{$verb}->(@args) : die "unknown request $verb\n" };
     if ($@) {
         (my $why = $@) =~ s/\s+/ /g;
@@ -107,13 +106,13 @@ sub hello {
     }
     die "iptables does not work in the holder: @why\n" unless $tool{4};
     open_sockets();
-    $granted = $lease = $seconds;
+    $lease = $seconds;
     return join ' ', 'families=' . join('', sort keys %tool), addresses();
 }
 
 sub keep {
     heal();
-    $granted = $lease = 0;
+    $lease = 0;
     $kept = 1;
     return '';
 }
