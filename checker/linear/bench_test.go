@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ type shape struct {
 	info                  float64 // share of calls whose outcome is unknown
 	cas                   bool
 	stale                 bool // one stale read, in the middle of the last key
+	values                int  // written values repeat; 0: they are unique
 }
 
 type moment struct {
@@ -66,9 +68,13 @@ func realistic(seed uint64, s shape) *history.History {
 			f, in := "read", "null"
 			if rng.IntN(2) == 0 {
 				fresh++
-				f, in = "write", fmt.Sprint(fresh)
+				v := fresh
+				if s.values > 0 {
+					v = rng.IntN(s.values)
+				}
+				f, in = "write", fmt.Sprint(v)
 				if s.cas && rng.IntN(2) == 0 {
-					f, in = "cas", fmt.Sprintf("[%s,%d]", state, fresh)
+					f, in = "cas", fmt.Sprintf("[%s,%d]", state, v)
 				}
 			}
 			n := started
@@ -133,12 +139,13 @@ func BenchmarkCheck(b *testing.B) {
 		{keys: 20, perKey: 500, clients: 10, info: .01, cas: true, stale: true},
 		{keys: 20, perKey: 500, clients: 5, info: .01, cas: true},
 		{keys: 20, perKey: 500, clients: 10, info: .01},
+		{keys: 20, perKey: 200, clients: 5, info: .03, cas: true, values: 5},
 		{keys: 1, perKey: 1000, clients: 5},
 		{keys: 10, perKey: 1000, clients: 5},
 		{keys: 100, perKey: 1000, clients: 5},
 		{keys: 1000, perKey: 1000, clients: 5},
 	} {
-		b.Run(fmt.Sprintf("%+v", s), func(b *testing.B) {
+		b.Run(strings.ReplaceAll(fmt.Sprintf("%+v", s), " ", ","), func(b *testing.B) {
 			want := checker.Valid
 			if s.stale {
 				want = checker.Invalid

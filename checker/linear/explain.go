@@ -193,12 +193,18 @@ func (t *teller) saw(o *op) string {
 	return t.who(o) + " found " + t.value(o.a)
 }
 
-// setters are the operations of the whole key that set v.
-func (t *teller) setters(v int32) []*op {
+// setters are the witness' operations that set v: all that may have set what
+// its reads saw, see needs.
+func (t *teller) setters(v int32) []*op { return setters(t.w.ops, v) }
+
+// everSet are those of the whole key.
+func (t *teller) everSet(v int32) []*op { return setters(t.w.k.ops, v) }
+
+func setters(ops []op, v int32) []*op {
 	var out []*op
-	for i := range t.w.k.ops {
-		if x, ok := t.w.k.ops[i].sets(); ok && x == v {
-			out = append(out, &t.w.k.ops[i])
+	for i := range ops {
+		if x, ok := ops[i].sets(); ok && x == v {
+			out = append(out, &ops[i])
 		}
 	}
 	return out
@@ -208,7 +214,7 @@ func (t *teller) setters(v int32) []*op {
 func (t *teller) thinAir() string {
 	o := t.culprit()
 	v, ok := o.sees()
-	if !ok || v == t.w.k.init || len(t.setters(v)) > 0 {
+	if !ok || v == t.w.k.init || len(t.everSet(v)) > 0 {
 		return ""
 	}
 	s := fmt.Sprintf("%s at %s, but nothing ever wrote %s.", t.saw(o), t.returned(o), t.value(v))
@@ -231,7 +237,7 @@ func (t *teller) future() string {
 	if !ok || v == t.w.k.init {
 		return ""
 	}
-	setters := t.setters(v)
+	setters := t.everSet(v)
 	for _, s := range setters {
 		if s.call < o.ret {
 			return ""
@@ -246,7 +252,7 @@ func (t *teller) future() string {
 func (t *teller) twoCAS() string {
 	for i := range t.w.ops {
 		a := &t.w.ops[i]
-		n := len(t.setters(a.a))
+		n := len(t.everSet(a.a))
 		if a.a == t.w.k.init {
 			n++
 		}
@@ -417,7 +423,7 @@ func (t *teller) clusters() []*zone {
 	for i := range t.w.ops { // which values belong together
 		o := &t.w.ops[i]
 		z := at(o.a)
-		if len(t.setters(o.a)) > 1 || o.kind == cas && len(t.setters(o.b)) > 1 {
+		if t.ambiguous(o.a) || o.kind == cas && t.ambiguous(o.b) {
 			return nil
 		}
 		if next := byValue[o.b]; o.kind == cas && next != z {
@@ -450,6 +456,11 @@ func (t *teller) clusters() []*zone {
 		z.first = nil
 	}
 	return order
+}
+
+// ambiguous is true for a value that may have been there twice.
+func (t *teller) ambiguous(v int32) bool {
+	return len(t.setters(v))+boolInt(v == t.w.k.init) > 1
 }
 
 // names is "12", or "12, then 13" for a chain.

@@ -70,6 +70,9 @@ type op struct {
 	crashed   bool // it may have taken effect later, or never
 	call, ret int64
 	pair      int32 // in keyOps.pairs
+	// class and turn are set by search for crashed operations that have
+	// twins: class counts from 1, turn from 0.
+	class, turn int32
 }
 
 // sees is the value that the operation needs to find, if it needs one.

@@ -120,21 +120,3 @@ func (k *keyOps) narrow(ops []op, setters []int32, s *preSteps) {
 		work = append(work, i)
 	}
 }
-
-// numberCrashed numbers the crashed acquires, and the crashed releases, in
-// order of invocation.
-func numberCrashed(ops []op) []op {
-	ops = slices.Clone(ops)
-	var acquires, releases int32
-	for i := range ops {
-		switch o := &ops[i]; {
-		case o.crashed && o.kind == acquire:
-			o.a = acquires
-			acquires++
-		case o.crashed && o.kind == release:
-			o.a = releases
-			releases++
-		}
-	}
-	return ops
-}

@@ -1,6 +1,9 @@
 package linear
 
 import (
+	"encoding/binary"
+	"math"
+	"slices"
 	"sync/atomic"
 
 	"github.com/anishathalye/porcupine"
@@ -43,6 +46,10 @@ const ended = int64(-1)
 // are exactly those of the completed operations with some of the crashed ones,
 // and none is tried that differs only in where a crashed one had no effect.
 //
+// Crashed operations that do the same are taken in the order of their
+// invocations: wherever a later one fits, the earlier one does too. How many
+// of each class took effect is part of the state, as the number of a tally.
+//
 // The memory is counted, not measured, so that the same history and budget
 // always give the same answer: nearly all of it is the memo of visited
 // configurations, one bit per operation each.
@@ -50,9 +57,7 @@ func (k *keyOps) search(ops []op, b budget) (outcome, stopReason) {
 	if len(ops) == 0 {
 		return legal, ranThrough
 	}
-	if k.mutex {
-		ops = numberCrashed(ops)
-	}
+	ops, classes := twins(ops)
 	history := make([]porcupine.Operation, 0, len(ops)+1)
 	last, crashed := int64(0), false
 	for i := range ops {
@@ -67,7 +72,7 @@ func (k *keyOps) search(ops []op, b budget) (outcome, stopReason) {
 	if crashed {
 		history = append(history, porcupine.Operation{ClientId: len(ops), Input: &op{kind: end}, Call: last + 1, Return: forever})
 	}
-	r := run{k: k, budget: b, entry: int64(len(history)/8 + 160)}
+	r := run{k: k, budget: b, entry: int64(len(history)/8 + 160), tallies: [][]uint16{make([]uint16, classes)}}
 	found := porcupine.CheckOperations(r.model(), history)
 	switch {
 	case r.why != ranThrough:
@@ -87,15 +92,21 @@ type run struct {
 	steps  int64
 	why    stopReason
 	boxed  []any
+	// tallies of the crashed operations that took effect, by class; the first
+	// is all 0.
+	tallies [][]uint16
+	next    map[[2]int32]int32 // tally and class -> tally
+	number  map[string]int32   // tally -> its number
 }
 
+// model gives porcupine states of a value in the low half and a tally in the
+// high one.
 func (r *run) model() porcupine.Model {
-	initial := int64(r.k.init)
-	step := registerStep
+	initial, step := int64(r.k.init), registerStep
 	if r.k.mutex {
 		initial, step = 0, mutexStep
 	}
-	r.boxed = make([]any, len(r.k.values)+1)
+	r.boxed = make([]any, len(r.k.values)+2)
 	for i := range r.boxed {
 		r.boxed[i] = int64(i) - 1
 	}
@@ -105,14 +116,22 @@ func (r *run) model() porcupine.Model {
 			if r.over() {
 				return false, nil // porcupine then unwinds and is done
 			}
-			ok, next := step(state.(int64), input.(*op))
+			s, o := state.(int64), input.(*op)
+			if o.kind == end || s == ended {
+				return true, r.box(ended)
+			}
+			tally := int32(s >> 32)
+			if o.class > 0 && int32(r.tallies[tally][o.class-1]) != o.turn {
+				return false, nil
+			}
+			ok, value := step(int32(s), o)
 			if !ok {
 				return false, nil
 			}
-			if next+1 < int64(len(r.boxed)) {
-				return true, r.boxed[next+1]
+			if o.class > 0 {
+				tally = r.count(tally, o.class-1)
 			}
-			return true, next
+			return true, r.box(int64(tally)<<32 | int64(value))
 		},
 		// Called once for each configuration that is looked up: an upper
 		// bound for the entries.
@@ -144,43 +163,87 @@ func (r *run) over() bool {
 	return r.why != ranThrough
 }
 
-func registerStep(state int64, o *op) (bool, int64) {
-	if o.kind == end || state == ended {
-		return true, ended
+func (r *run) box(state int64) any {
+	if state+1 < int64(len(r.boxed)) {
+		return r.boxed[state+1]
 	}
+	return state
+}
+
+// count is the tally with one more of a class.
+func (r *run) count(tally, class int32) int32 {
+	n, ok := r.next[[2]int32{tally, class}]
+	if ok {
+		return n
+	}
+	if r.next == nil {
+		r.next, r.number = map[[2]int32]int32{}, map[string]int32{}
+	}
+	t := slices.Clone(r.tallies[tally])
+	t[class]++
+	var key []byte
+	for _, c := range t {
+		key = binary.LittleEndian.AppendUint16(key, c)
+	}
+	if n, ok = r.number[string(key)]; !ok {
+		n = int32(len(r.tallies))
+		r.number[string(key)] = n
+		r.tallies = append(r.tallies, t)
+		r.used += int64(4*len(t) + 120)
+	}
+	r.next[[2]int32{tally, class}] = n
+	r.used += 40
+	return n
+}
+
+// twins numbers the crashed operations that do the same, in order of
+// invocation, and says how many classes of them there are.
+func twins(ops []op) ([]op, int) {
+	type deed struct {
+		kind kind
+		a, b int32
+	}
+	total := map[deed]int32{}
+	for i := range ops {
+		if o := &ops[i]; o.crashed {
+			total[deed{o.kind, o.a, o.b}]++
+		}
+	}
+	if len(total) == 0 {
+		return ops, 0
+	}
+	ops = slices.Clone(ops)
+	classes, turns := map[deed]int32{}, map[deed]int32{}
+	for i := range ops {
+		o := &ops[i]
+		d := deed{o.kind, o.a, o.b}
+		if n := total[d]; !o.crashed || n < 2 || n > math.MaxUint16 {
+			continue
+		}
+		if classes[d] == 0 {
+			classes[d] = int32(len(classes) + 1)
+		}
+		o.class, o.turn = classes[d], turns[d]
+		turns[d]++
+	}
+	return ops, len(classes)
+}
+
+func registerStep(value int32, o *op) (bool, int32) {
 	switch o.kind {
 	case read:
-		return state == int64(o.a), state
+		return value == o.a, value
 	case write:
-		return !o.crashed || state != int64(o.a), int64(o.a)
+		return !o.crashed || value != o.a, o.a
 	default: // cas
-		return state == int64(o.a) && !(o.crashed && o.a == o.b), int64(o.b)
+		return value == o.a && !(o.crashed && o.a == o.b), o.b
 	}
 }
 
-// mutexStep counts the crashed operations that took effect in its state:
-// those of one kind are all alike, so it is enough to try them in the order of
-// their invocations, which op.a numbers from 0.
-func mutexStep(state int64, o *op) (bool, int64) {
-	if o.kind == end || state == ended {
-		return true, ended
-	}
-	const shift = 31
-	held, acquired, released := state&1, state>>1&(1<<30-1), state>>shift
+// mutexStep: 0 is free, 1 is held.
+func mutexStep(value int32, o *op) (bool, int32) {
 	if o.kind == acquire {
-		if held == 1 || o.crashed && int64(o.a) != acquired {
-			return false, 0
-		}
-		if o.crashed {
-			acquired++
-		}
-		return true, released<<shift | acquired<<1 | 1
+		return value == 0, 1
 	}
-	if held == 0 || o.crashed && int64(o.a) != released {
-		return false, 0
-	}
-	if o.crashed {
-		released++
-	}
-	return true, released<<shift | acquired<<1
+	return value == 1, 0
 }

@@ -22,6 +22,7 @@ type witness struct {
 	k       *keyOps
 	budget  budget
 	ops     []op    // as of the culprit's completion: later ones are crashed
+	full    []op    // ops before any cas was taken for a write
 	culprit int64   // the completion that made the history illegal
 	needs   [][]int // ops[i] needs these of ops
 	extra   []op    // shown with it though not needed: a write that failed, or came too late
@@ -88,9 +89,13 @@ func (w *witness) culpritTime() time.Duration {
 
 // shrink takes away whatever is not needed for the contradiction.
 func (w *witness) shrink() {
+	w.full = slices.Clone(w.ops)
 	w.relate()
 	keep := w.window()
 	keep = w.ddmin(keep)
+	if w.restore(keep) {
+		keep = w.ddmin(keep)
+	}
 	if w.relax(keep) {
 		w.relate()
 		keep = w.ddmin(keep)
@@ -318,6 +323,26 @@ func (w *witness) without(keep []bool, kept []int, parts int) []bool {
 		}
 	}
 	return nil
+}
+
+// restore takes the writes that were a cas for what they are, where all that
+// they need is kept: what they saw may make something else superfluous.
+func (w *witness) restore(keep []bool) (some bool) {
+	for i := range w.ops {
+		if !keep[i] || w.ops[i].kind == w.full[i].kind {
+			continue
+		}
+		relaxed := w.ops[i]
+		w.ops[i] = w.full[i]
+		w.relate()
+		if slices.ContainsFunc(w.needs[i], func(j int) bool { return !keep[j] }) || len(w.needs[i]) == 0 && w.full[i].a != w.k.init {
+			w.ops[i] = relaxed
+			continue
+		}
+		some = true
+	}
+	w.relate()
+	return some
 }
 
 // relax takes each kept cas for a write where the contradiction stays.

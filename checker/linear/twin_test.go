@@ -50,7 +50,7 @@ func plain(t *testing.T, h *history.History) bool {
 }
 
 func shapes(rng *rand.Rand) shape {
-	return shape{keys: 1, perKey: 10 + rng.IntN(60), clients: 1 + rng.IntN(5), info: .15 * rng.Float64(), cas: rng.IntN(2) == 0, stale: rng.IntN(2) == 0}
+	return shape{keys: 1, perKey: 10 + rng.IntN(60), clients: 1 + rng.IntN(5), info: .15 * rng.Float64(), cas: rng.IntN(2) == 0, stale: rng.IntN(2) == 0, values: 4 * rng.IntN(2)}
 }
 
 // unkeyed takes the only key off.
@@ -64,7 +64,8 @@ func TestAgainstPlainPorcupine(t *testing.T) {
 	bad := 0
 	for seed := range rounds {
 		rng := rand.New(rand.NewPCG(uint64(seed), 2))
-		h := unkeyed(realistic(uint64(seed), shapes(rng)))
+		s := shapes(rng)
+		h := unkeyed(realistic(uint64(seed), s))
 		res := check(t, "cas-register", linear.Options{}, h)
 		want := checker.Invalid
 		if plain(t, h) {
@@ -78,7 +79,7 @@ func TestAgainstPlainPorcupine(t *testing.T) {
 		}
 		if want == checker.Invalid {
 			bad++
-			testSmall(t, h, res)
+			testSmall(t, h, res, s.values == 0)
 		}
 	}
 	t.Logf("%d of %d invalid", bad, rounds)
@@ -86,8 +87,9 @@ func TestAgainstPlainPorcupine(t *testing.T) {
 
 // testSmall wants the witness to be illegal, and no longer so without any one
 // of its reads. A cas at the head of a chain, whose old value nothing in the
-// witness sets, stands for a write of its new one.
-func testSmall(t *testing.T, h *history.History, res checker.Result) {
+// witness sets, stands for a write of its new one; with repeated values that
+// cannot be told from outside.
+func testSmall(t *testing.T, h *history.History, res checker.Result, unique bool) {
 	t.Helper()
 	sub := &history.History{}
 	made := map[string]bool{"null": true}
@@ -110,15 +112,17 @@ func testSmall(t *testing.T, h *history.History, res checker.Result) {
 	if plain(t, sub) {
 		t.Fatalf("the witness is legal: %s\n%s", res.Reason, show(sub))
 	}
-	if n := len(sub.Events) / 2; n > 9 {
+	if n := len(sub.Events) / 2; n > 9 && unique || n > 20 {
 		t.Errorf("the witness has %d operations: %s\n%s", n, res.Reason, show(sub))
 	}
-	if strings.Contains(res.Reason, "no order of these") {
-		t.Logf("no sentence: %s", res.Reason)
+	if unique && strings.Contains(res.Reason, "no order of these") {
+		t.Errorf("no sentence: %s", res.Reason)
 	}
 	pairs, _ := history.Pairs(sub)
 	for _, p := range pairs {
-		if p.F() != "read" {
+		if last := sub.Events[len(sub.Events)-1]; p.F() != "read" || !unique || last.F != "read" {
+			// An operation that was in flight at the contradiction says
+			// more by its completion, which may make a read superfluous.
 			continue
 		}
 		less := &history.History{}
