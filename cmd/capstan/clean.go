@@ -9,7 +9,8 @@ import (
 )
 
 func (a *app) cleanCommand() *cobra.Command {
-	return &cobra.Command{
+	var run string
+	cmd := &cobra.Command{
 		Use:   "clean",
 		Short: "Remove every container, network and volume that capstan made",
 		Long: `Removes everything in the Docker engine that carries capstan's label, whichever
@@ -23,7 +24,7 @@ run made it and whether it is running, paused or dead. It needs no state file.`,
 				return withCode(exitEnvironment, hinted(err))
 			}
 			defer eng.Close()
-			removed, err := eng.Clean(ctx, docker.CleanOptions{})
+			removed, err := eng.Clean(ctx, docker.CleanOptions{Run: run})
 			if !removed.Empty() {
 				fmt.Fprintf(a.out, "%v\n", removed)
 			} else if err == nil {
@@ -32,4 +33,6 @@ run made it and whether it is running, paused or dead. It needs no state file.`,
 			return withCode(exitEnvironment, hinted(err))
 		},
 	}
+	cmd.Flags().StringVar(&run, "run", "", "only what the run of this `NAME` made, the last part of its directory (default: all runs)")
+	return cmd
 }
