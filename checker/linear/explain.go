@@ -100,7 +100,7 @@ func (t *teller) seconds(d time.Duration) string { return fmt.Sprintf("%.*f s", 
 // what in general.
 func (t *teller) tell() string {
 	if !t.w.shrunk {
-		return fmt.Sprintf("no order of the %d operations up to event %d is legal (the time ran out before the contradiction could be narrowed down)", len(t.w.ops), t.culpritEvent())
+		return fmt.Sprintf("no order of the %d operations up to event %d is legal (and the contradiction could not be narrowed down in time)", len(t.w.ops), t.culpritEvent())
 	}
 	shapes := []func() string{t.thinAir, t.future, t.twoCAS, t.stale, t.inversion, t.zones}
 	if t.w.k.mutex {

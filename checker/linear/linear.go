@@ -31,7 +31,8 @@ type Options struct {
 	// absent and a read of null saw that; with it a read of null is taken for
 	// a read that says nothing, as Knossos does.
 	Init json.RawMessage
-	// Timeout bounds the whole check; 0 is no bound but the context's.
+	// Timeout bounds the search for violations; 0 is no bound but the
+	// context's. Making found ones small may take 5 s more.
 	Timeout time.Duration
 	// Memory bounds the searches' memory in bytes; 0 is 1 GiB.
 	Memory int64
@@ -41,6 +42,7 @@ const (
 	defaultMemory = 1 << 30
 	maxWitnesses  = 5  // explained in full
 	maxLocated    = 20 // searched for the earliest
+	shrinkTime    = 5 * time.Second
 )
 
 // Models lists the names that New knows: Knossos's and elle-cli's.
@@ -113,19 +115,28 @@ type keyResult struct {
 
 // Check decides every key on its own, several at once, small ones first.
 func (l *linear) Check(ctx context.Context, h *history.History) (checker.Result, error) {
-	if l.o.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, l.o.Timeout)
-		defer cancel()
-	}
 	keys, reason, err := l.keys(h)
 	if err != nil || reason != "" {
 		return checker.Result{Verdict: checker.Unknown, Reason: reason}, err
 	}
-	var stop atomic.Bool
-	defer context.AfterFunc(ctx, func() { stop.Store(true) })()
-	results := l.decide(&stop, keys)
-	return l.result(&stop, h, results)
+	stop, done := stopAfter(ctx, l.o.Timeout)
+	results := l.decide(stop, keys)
+	done()
+	stop, done = stopAfter(ctx, shrinkTime)
+	defer done()
+	return l.result(stop, h, results)
+}
+
+// stopAfter is a flag that turns true when the context ends, and after d
+// unless that is 0.
+func stopAfter(ctx context.Context, d time.Duration) (stop *atomic.Bool, done func()) {
+	cancel := func() {}
+	if d > 0 {
+		ctx, cancel = context.WithTimeout(ctx, d)
+	}
+	stop = new(atomic.Bool)
+	unhook := context.AfterFunc(ctx, func() { stop.Store(true) })
+	return stop, func() { unhook(); cancel() }
 }
 
 // keys prepares the operations of every key; reason says why there is nothing
@@ -165,11 +176,7 @@ func (l *linear) decide(stop *atomic.Bool, keys []*keyOps) []keyResult {
 	for range workers {
 		all.Go(func() {
 			for i := range next {
-				k := keys[i]
-				ops, steps := k.preprocess(k.ops)
-				k.steps = steps
-				out, why := k.search(ops, budget{stop: stop, bytes: l.o.Memory / int64(workers)})
-				results[i] = keyResult{k, out, l.blame(why)}
+				results[i] = l.decideKey(keys[i], budget{stop: stop, bytes: l.o.Memory / int64(workers)})
 			}
 		})
 	}
@@ -179,6 +186,19 @@ func (l *linear) decide(stop *atomic.Bool, keys []*keyOps) []keyResult {
 	close(next)
 	all.Wait()
 	return results
+}
+
+// decideKey runs in a goroutine of its own, so it must not panic.
+func (l *linear) decideKey(k *keyOps, b budget) (res keyResult) {
+	defer func() {
+		if p := recover(); p != nil {
+			res = keyResult{k, undecided, fmt.Sprintf("search panicked: %v", p)}
+		}
+	}()
+	ops, steps := k.preprocess(k.ops)
+	k.steps = steps
+	out, why := k.search(ops, b)
+	return keyResult{k, out, l.blame(why)}
 }
 
 // blame puts the budget into words.
@@ -191,6 +211,8 @@ func (l *linear) blame(why stopReason) string {
 		return "not decided before the deadline"
 	case outOfMemory:
 		return fmt.Sprintf("not decided within %d MiB of memory", l.o.Memory>>20)
+	case panicked:
+		return "the search panicked"
 	}
 	return ""
 }
@@ -306,7 +328,7 @@ func (l *linear) witnesses(stop *atomic.Bool, bad []keyResult) []*witness {
 	slices.SortStableFunc(ws, func(a, b *witness) int { return cmp.Compare(a.culpritTime(), b.culpritTime()) })
 	ws = ws[:min(len(ws), maxWitnesses)]
 	for _, w := range ws {
-		w.shrink()
+		w.shrinkSafely()
 	}
 	return ws
 }

@@ -24,6 +24,7 @@ const (
 	outOfTime
 	outOfMemory
 	outOfSteps
+	panicked // our bug
 )
 
 // budget bounds one search; zero fields do not.
@@ -112,10 +113,15 @@ func (r *run) model() porcupine.Model {
 	}
 	return porcupine.Model{
 		Init: func() any { return initial },
-		Step: func(state, input, _ any) (bool, any) {
+		Step: func(state, input, _ any) (ok bool, next any) {
 			if r.over() {
 				return false, nil // porcupine then unwinds and is done
 			}
+			defer func() { // this is porcupine's goroutine: nobody else could
+				if p := recover(); p != nil {
+					ok, r.why = false, panicked
+				}
+			}()
 			s, o := state.(int64), input.(*op)
 			if o.kind == end || s == ended {
 				return true, r.box(ended)
@@ -124,8 +130,8 @@ func (r *run) model() porcupine.Model {
 			if o.class > 0 && int32(r.tallies[tally][o.class-1]) != o.turn {
 				return false, nil
 			}
-			ok, value := step(int32(s), o)
-			if !ok {
+			fits, value := step(int32(s), o)
+			if !fits {
 				return false, nil
 			}
 			if o.class > 0 {

@@ -87,6 +87,18 @@ func (w *witness) culpritTime() time.Duration {
 	return 0
 }
 
+// shrinkSafely leaves the witness as it is if shrink panics: a defect there
+// must not turn a violation into unknown.
+func (w *witness) shrinkSafely() {
+	before := w.ops
+	defer func() {
+		if recover() != nil {
+			w.ops, w.shrunk = before, false
+		}
+	}()
+	w.shrink()
+}
+
 // shrink takes away whatever is not needed for the contradiction.
 func (w *witness) shrink() {
 	w.full = slices.Clone(w.ops)
