@@ -139,7 +139,7 @@ func Run(ctx, stop context.Context, c Config) Outcome {
 	rt.Go(func() { nem.run(nemCtx) })
 
 	params := workloads.Params{Seed: Rand(c.Plan.Seed, streamOperations).Uint64(),
-		Concurrency: c.Plan.Concurrency, Nodes: len(cl.Nodes)}
+		Concurrency: c.Plan.Concurrency, Nodes: len(cl.Nodes), OpsPerKey: c.Plan.OpsPerKey}
 	c.Phase(fmt.Sprintf("running %s for %v, %d faults planned", c.Workload.Name(), c.Plan.TimeLimit, len(c.Schedule)))
 	if err := loop.Drive(ctx, stop, mainSource(c, params)); err != nil {
 		out.problem("%v", err)

@@ -287,7 +287,6 @@ func (brokenLoad) Bind(c io.Closer) (workloads.Client, error) {
 
 // fault records what is done to it.
 type fault struct {
-	mu       sync.Mutex
 	log      []string
 	failHeal int
 	panics   bool
@@ -410,8 +409,9 @@ func TestSameSeedSameSchedule(t *testing.T) {
 		}
 		return s.String()
 	}
-	if draw(1) != draw(1) || draw(1) == draw(2) {
-		t.Errorf("schedules: %s\n%s\n%s", draw(1), draw(1), draw(2))
+	first, again, other := draw(1), draw(1), draw(2)
+	if first != again || first == other {
+		t.Errorf("schedules: %s\n%s\n%s", first, again, other)
 	}
 }
 

@@ -62,6 +62,7 @@ func Parse(file string, text []byte, base Plan) (Plan, error) {
 		"nodes":         func(n *yaml.Node, at string) { p.Nodes = d.integer(n, at, 1, 1000) },
 		"workload":      func(n *yaml.Node, at string) { p.Workload = d.str(n, at) },
 		"level":         func(n *yaml.Node, at string) { p.Level = d.strings(n, at) },
+		"ops-per-key":   func(n *yaml.Node, at string) { p.OpsPerKey = d.integer(n, at, 1, 1e6) },
 		"concurrency":   func(n *yaml.Node, at string) { p.Concurrency = d.integer(n, at, 1, 100000) },
 		"rate":          func(n *yaml.Node, at string) { p.Rate = d.rate(n, at) },
 		"time-limit":    func(n *yaml.Node, at string) { p.TimeLimit = d.duration(n, at) },

@@ -21,6 +21,9 @@ type Plan struct {
 	Level map[string]string
 	// Workload is the name of the workload.
 	Workload string
+	// OpsPerKey is how many operations a key gets before the clients move on
+	// to a fresh one; 0 leaves it to the workload.
+	OpsPerKey int
 	// Concurrency is the number of client processes at a time.
 	Concurrency int
 	// Rate is the number of operations a second over all clients; 0 means as
@@ -109,6 +112,9 @@ func (p Plan) YAML() []byte {
 		for _, k := range sortedKeys(p.Level) {
 			fmt.Fprintf(&b, "  %s: %s\n", scalar(k), scalar(p.Level[k]))
 		}
+	}
+	if p.OpsPerKey > 0 {
+		line("ops-per-key", "%d", p.OpsPerKey)
 	}
 	line("concurrency", "%d", p.Concurrency)
 	line("rate", "%g", p.Rate)

@@ -14,7 +14,7 @@ import (
 
 func TestRoundTrip(t *testing.T) {
 	p := plan.Default()
-	p.Target, p.Nodes, p.Rate, p.Seed = "sim/raft", 5, 0.5, 1<<63
+	p.Target, p.Nodes, p.Rate, p.Seed, p.OpsPerKey = "sim/raft", 5, 0.5, 1<<63, 500
 	p.Level = map[string]string{"read": "local", "n": "3", "odd: name": "yes"}
 	p.Faults = []plan.Fault{{Name: "partition:one"}, {Name: "kill", At: 3 * time.Second, Once: true, For: time.Second}}
 	p.Fill()

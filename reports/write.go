@@ -90,6 +90,7 @@ func Rerun(r Run) string {
 	add(len(names) == 0, "--fault none")
 	add(p.Nodes > 0, "--nodes %d", p.Nodes)
 	add(p.Concurrency != d.Concurrency, "--concurrency %d", p.Concurrency)
+	add(p.OpsPerKey > 0, "--ops-per-key %d", p.OpsPerKey)
 	add(p.Rate != d.Rate, "--rate %g", p.Rate)
 	add(p.TimeLimit != d.TimeLimit, "--time-limit %v", p.TimeLimit)
 	add(p.OpTimeout != d.OpTimeout, "--op-timeout %v", p.OpTimeout)

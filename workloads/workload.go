@@ -21,6 +21,9 @@ type Params struct {
 	Concurrency int
 	// Nodes is the number of nodes; worker w is connected to node w mod Nodes.
 	Nodes int
+	// OpsPerKey is how many operations a key gets before the clients move on
+	// to a fresh one, where a workload has keys; 0 means its own default.
+	OpsPerKey int
 }
 
 // Workload generates operations, speaks them to a target's connection, and

@@ -19,6 +19,7 @@ type planFlags struct {
 	file, workload       string
 	level, fault         []string
 	nodes, concurrency   int
+	opsPerKey            int
 	rate, seed           string
 	timeLimit, opTimeout time.Duration
 }
@@ -32,6 +33,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	fl.StringSliceVar(&f.fault, "fault", []string{"partition"}, "fault as NAME or NAME:ARG, repeatable, or none (see `capstan list faults`)")
 	fl.IntVar(&f.nodes, "nodes", 0, "number of nodes (default: the topology's)")
 	fl.IntVar(&f.concurrency, "concurrency", d.Concurrency, "number of clients at a time")
+	fl.IntVar(&f.opsPerKey, "ops-per-key", 0, "operations before the clients move on to a fresh key (default: the workload's)")
 	fl.StringVar(&f.rate, "rate", fmt.Sprint(d.Rate), "operations a second over all clients, 0 for as many as they can")
 	fl.DurationVar(&f.timeLimit, "time-limit", d.TimeLimit, "how long operations are asked for")
 	fl.StringVar(&f.seed, "seed", fmt.Sprint(d.Seed), "seed of everything random, or `random`")
@@ -79,6 +81,9 @@ func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 	if given("concurrency") {
 		p.Concurrency = f.concurrency
 	}
+	if given("ops-per-key") {
+		p.OpsPerKey = f.opsPerKey
+	}
 	if given("time-limit") {
 		p.TimeLimit = f.timeLimit
 	}
@@ -110,6 +115,8 @@ func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 		errs = append(errs, fmt.Errorf("--concurrency %d: want at least 1", p.Concurrency))
 	case given("nodes") && p.Nodes < 1:
 		errs = append(errs, fmt.Errorf("--nodes %d: want at least 1", p.Nodes))
+	case p.OpsPerKey < 0:
+		errs = append(errs, fmt.Errorf("--ops-per-key %d: want at least 0", p.OpsPerKey))
 	case p.TimeLimit <= 0:
 		errs = append(errs, fmt.Errorf("--time-limit %v: want more than 0s", p.TimeLimit))
 	case p.OpTimeout <= 0:

@@ -178,7 +178,8 @@ func TestSameSeedSameSchedule(t *testing.T) {
 		})
 		return strings.Join(play(gen.TimeLimit(time.Second, gen.Stagger(3*ms, r, src)), gen.Imaginary{Workers: 6}), "\n")
 	}
-	if run() != run() {
+	first, again := run(), run()
+	if first != again {
 		t.Error("two simulations with the same seed differ")
 	}
 }

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,8 +17,8 @@ import (
 )
 
 const (
-	// opsPerKey bounds a key's history: the search for a linearization grows
-	// with the square of it, at best.
+	// opsPerKey bounds a key's history unless the plan says how: the search
+	// for a linearization grows with the square of it, at best.
 	opsPerKey = 200
 	// processesPerWorker bounds how many processes may crash on a key before
 	// the group moves on; each open call doubles the search, at worst.
@@ -43,10 +44,11 @@ func (*workload) Doc() string {
 // there are enough, so that both sides of every cut meet on it.
 func (w *workload) Source(p workloads.Params) gen.Source {
 	group := min(p.Concurrency, 2*p.Nodes)
+	limit := cmp.Or(p.OpsPerKey, opsPerKey)
 	return gen.ConcurrentKeys(group, 0, func(key int) gen.Source {
 		w.keys = max(w.keys, key+1)
 		rng := rand.New(rand.NewPCG(p.Seed, uint64(key)))
-		return gen.ProcessLimit(processesPerWorker*group, gen.Limit(opsPerKey, newKey(rng)))
+		return gen.ProcessLimit(processesPerWorker*group, gen.Limit(limit, newKey(rng)))
 	})
 }
 
