@@ -108,9 +108,9 @@ func (*linear) Name() string { return "linearizable" }
 
 // keyResult is what came of one key.
 type keyResult struct {
-	key     *keyOps
-	outcome outcome
-	why     string // if undecided
+	key *keyOps
+	finding
+	reason string // if undecided
 }
 
 // Check decides every key on its own, several at once, small ones first.
@@ -192,13 +192,13 @@ func (l *linear) decide(stop *atomic.Bool, keys []*keyOps) []keyResult {
 func (l *linear) decideKey(k *keyOps, b budget) (res keyResult) {
 	defer func() {
 		if p := recover(); p != nil {
-			res = keyResult{k, undecided, fmt.Sprintf("search panicked: %v", p)}
+			res = keyResult{k, finding{outcome: undecided}, fmt.Sprintf("the search panicked: %v", p)}
 		}
 	}()
 	ops, steps := k.preprocess(k.ops)
 	k.steps = steps
-	out, why := k.search(ops, b)
-	return keyResult{k, out, l.blame(why)}
+	f := k.search(ops, b)
+	return keyResult{k, f, l.blame(f.why)}
 }
 
 // blame puts the budget into words.
@@ -277,7 +277,7 @@ func (l *linear) result(stop *atomic.Bool, h *history.History, results []keyResu
 		}
 	case len(open) > 0:
 		res.Verdict = checker.Unknown
-		res.Reason = open[0].why + onKeys(open, len(results)) + fmt.Sprintf(" (%s operations)", thousands(open[0].key.total))
+		res.Reason = open[0].reason + onKeys(open, len(results)) + fmt.Sprintf(" (%s operations)", thousands(open[0].key.total))
 	default:
 		res.Reason = fmt.Sprintf("no violation found in %s operations", thousands(d.Ops))
 		if len(results) > 1 || results[0].key.name != "" {
@@ -323,7 +323,7 @@ func thousands(n int) string {
 func (l *linear) witnesses(stop *atomic.Bool, bad []keyResult) []*witness {
 	var ws []*witness
 	for _, r := range bad[:min(len(bad), maxLocated)] {
-		ws = append(ws, locate(r.key, budget{stop: stop, bytes: l.o.Memory}))
+		ws = append(ws, locate(r.key, r.frontier, budget{stop: stop, bytes: l.o.Memory}))
 	}
 	slices.SortStableFunc(ws, func(a, b *witness) int { return cmp.Compare(a.culpritTime(), b.culpritTime()) })
 	ws = ws[:min(len(ws), maxWitnesses)]

@@ -27,6 +27,17 @@ const (
 	panicked // our bug
 )
 
+// finding is what came of one search.
+type finding struct {
+	outcome outcome
+	why     stopReason
+	// frontier is the last invocation that was looked at, if illegal. The
+	// search gets past the return of an operation just when the history up to
+	// it is legal. So the first return that makes it illegal stands between
+	// the frontier and the next invocation.
+	frontier int64
+}
+
 // budget bounds one search; zero fields do not.
 type budget struct {
 	stop  *atomic.Bool
@@ -54,9 +65,9 @@ const ended = int64(-1)
 // The memory is counted, not measured, so that the same history and budget
 // always give the same answer: nearly all of it is the memo of visited
 // configurations, one bit per operation each.
-func (k *keyOps) search(ops []op, b budget) (outcome, stopReason) {
+func (k *keyOps) search(ops []op, b budget) finding {
 	if len(ops) == 0 {
-		return legal, ranThrough
+		return finding{}
 	}
 	ops, classes := twins(ops)
 	history := make([]porcupine.Operation, 0, len(ops)+1)
@@ -77,11 +88,11 @@ func (k *keyOps) search(ops []op, b budget) (outcome, stopReason) {
 	found := porcupine.CheckOperations(r.model(), history)
 	switch {
 	case r.why != ranThrough:
-		return undecided, r.why
+		return finding{outcome: undecided, why: r.why}
 	case found:
-		return legal, ranThrough
+		return finding{}
 	}
-	return illegal, ranThrough
+	return finding{outcome: illegal, frontier: r.frontier}
 }
 
 // run is one search; porcupine calls it from one goroutine.
@@ -93,6 +104,8 @@ type run struct {
 	steps  int64
 	why    stopReason
 	boxed  []any
+
+	frontier int64
 	// tallies of the crashed operations that took effect, by class; the first
 	// is all 0.
 	tallies [][]uint16
@@ -126,6 +139,7 @@ func (r *run) model() porcupine.Model {
 			if o.kind == end || s == ended {
 				return true, r.box(ended)
 			}
+			r.frontier = max(r.frontier, o.call)
 			tally := int32(s >> 32)
 			if o.class > 0 && int32(r.tallies[tally][o.class-1]) != o.turn {
 				return false, nil

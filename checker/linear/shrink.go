@@ -31,20 +31,29 @@ type witness struct {
 
 // locate cuts the key's history behind the completion that first made it
 // illegal: linearizability is closed under prefixes.
-func locate(k *keyOps, b budget) *witness {
+func locate(k *keyOps, frontier int64, b budget) *witness {
+	next := int64(forever) // the first invocation after the frontier
+	searched, _ := k.preprocess(k.ops)
+	for _, o := range searched {
+		if o.call > frontier {
+			next = min(next, o.call)
+		}
+	}
 	var returns []int64
 	for _, o := range k.ops {
-		if o.ret < forever {
+		if o.ret > frontier && o.ret < forever {
 			returns = append(returns, o.ret)
 		}
 	}
 	slices.Sort(returns)
-	b.steps = 100 * probeSteps
+	if n, _ := slices.BinarySearch(returns, next); n > 0 {
+		returns = returns[:n]
+	}
 	w := &witness{k: k, budget: b}
 	lo, hi := 0, len(returns)-1 // illegal at hi
 	for lo < hi {
 		mid := (lo + hi) / 2
-		if w.illegal(prefix(k.ops, returns[mid]), b.steps) {
+		if w.illegal(prefix(k.ops, returns[mid]), 100*probeSteps) {
 			hi = mid
 		} else {
 			lo = mid + 1
@@ -74,8 +83,7 @@ func prefix(ops []op, until int64) []op {
 func (w *witness) illegal(ops []op, steps int64) bool {
 	w.budget.steps = steps
 	ops, _ = w.k.preprocess(ops)
-	out, _ := w.k.search(ops, w.budget)
-	return out == illegal
+	return w.k.search(ops, w.budget).outcome == illegal
 }
 
 func (w *witness) culpritTime() time.Duration {
