@@ -34,12 +34,12 @@ type Options struct {
 	// Timeout bounds the search for violations; 0 is no bound but the
 	// context's. Making found ones small may take 5 s more.
 	Timeout time.Duration
-	// Memory bounds the searches' memory in bytes; 0 is 1 GiB.
+	// Memory bounds the searches' memory in bytes, about; 0 is 2 GiB.
 	Memory int64
 }
 
 const (
-	defaultMemory = 1 << 30
+	defaultMemory = 2 << 30
 	maxWitnesses  = 5  // explained in full
 	maxLocated    = 20 // searched for the earliest
 	shrinkTime    = 5 * time.Second
@@ -163,6 +163,8 @@ func (l *linear) keys(h *history.History) (keys []*keyOps, reason string, err er
 	return keys, "", nil
 }
 
+// decide searches in rounds of growing budgets, so that one hard key does not
+// keep the others from being decided in time.
 func (l *linear) decide(stop *atomic.Bool, keys []*keyOps) []keyResult {
 	results := make([]keyResult, len(keys))
 	order := make([]int, len(keys))
@@ -170,13 +172,22 @@ func (l *linear) decide(stop *atomic.Bool, keys []*keyOps) []keyResult {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(keys[a].ops), len(keys[b].ops)) })
-	workers := min(runtime.GOMAXPROCS(0), len(keys))
+	for _, steps := range [...]int64{1 << 21, 1 << 25, 0} {
+		l.round(stop, keys, order, results, steps)
+		order = slices.DeleteFunc(order, func(i int) bool { return results[i].why != outOfSteps })
+	}
+	return results
+}
+
+// round searches the keys in this order, several at once.
+func (l *linear) round(stop *atomic.Bool, keys []*keyOps, order []int, results []keyResult, steps int64) {
+	workers := max(min(runtime.GOMAXPROCS(0), len(order)), 1)
 	next := make(chan int)
 	var all sync.WaitGroup
 	for range workers {
 		all.Go(func() {
 			for i := range next {
-				results[i] = l.decideKey(keys[i], budget{stop: stop, bytes: l.o.Memory / int64(workers)})
+				results[i] = l.decideKey(keys[i], budget{stop: stop, bytes: l.o.Memory / int64(workers), steps: steps})
 			}
 		})
 	}
@@ -185,7 +196,6 @@ func (l *linear) decide(stop *atomic.Bool, keys []*keyOps) []keyResult {
 	}
 	close(next)
 	all.Wait()
-	return results
 }
 
 // decideKey runs in a goroutine of its own, so it must not panic.

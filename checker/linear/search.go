@@ -64,7 +64,8 @@ const ended = int64(-1)
 //
 // The memory is counted, not measured, so that the same history and budget
 // always give the same answer: nearly all of it is the memo of visited
-// configurations, one bit per operation each.
+// configurations, one bit per operation each. A quarter is added for what the
+// garbage collector lets it grow to, measured.
 func (k *keyOps) search(ops []op, b budget) finding {
 	if len(ops) == 0 {
 		return finding{}
@@ -84,7 +85,7 @@ func (k *keyOps) search(ops []op, b budget) finding {
 	if crashed {
 		history = append(history, porcupine.Operation{ClientId: len(ops), Input: &op{kind: end}, Call: last + 1, Return: forever})
 	}
-	r := run{k: k, budget: b, entry: int64(len(history)/8 + 160), tallies: [][]uint16{make([]uint16, classes)}}
+	r := run{k: k, budget: b, entry: int64(len(history)/8+150) * 5 / 4, tallies: [][]uint16{make([]uint16, classes)}}
 	found := porcupine.CheckOperations(r.model(), history)
 	switch {
 	case r.why != ranThrough:
