@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,6 +100,7 @@ type Cluster struct {
 	Net   *Network
 	Procs *Processes
 
+	id      string
 	e       *Engine
 	log     *slog.Logger
 	keep    bool
@@ -160,7 +163,8 @@ func (e *Engine) check(spec Spec) error {
 }
 
 func (e *Engine) newCluster(spec Spec) *Cluster {
-	c := &Cluster{RunID: spec.RunID, e: e, log: e.log, keep: spec.Keep, owner: self().labels(time.Now())}
+	id := strings.ToLower(rand.Text())
+	c := &Cluster{RunID: spec.RunID, id: id, e: e, log: e.log, keep: spec.Keep, owner: self().labels(time.Now())}
 	for _, n := range spec.Nodes {
 		c.Nodes = append(c.Nodes, &Node{Name: n.Name, spec: n})
 	}
@@ -170,7 +174,7 @@ func (e *Engine) newCluster(spec Spec) *Cluster {
 }
 
 func (c *Cluster) up(ctx context.Context, holder string, v6 bool) error {
-	id, plan, err := c.e.createNetwork(ctx, c.name(""), c.RunID, c.labels(nil), v6)
+	id, plan, err := c.e.createNetwork(ctx, c.name(), c.RunID, c.labels(nil), v6)
 	if err != nil {
 		if v6 && !errors.Is(err, errNoSubnet) {
 			return &noIPv6Error{err}
@@ -196,7 +200,7 @@ func (c *Cluster) up(ctx context.Context, holder string, v6 bool) error {
 // labels are those of the owner and the run, and of the node if there is one.
 func (c *Cluster) labels(n *Node) map[string]string {
 	l := maps.Clone(c.owner)
-	l[labelRun] = c.RunID
+	l[labelRun], l[labelCluster] = c.RunID, c.id
 	l[labelKeep] = strconv.FormatBool(c.keep)
 	if n != nil {
 		l[labelNode] = n.Name
@@ -204,12 +208,10 @@ func (c *Cluster) labels(n *Node) map[string]string {
 	return l
 }
 
-// name is that of a thing in the engine.
-func (c *Cluster) name(suffix string) string {
-	if suffix == "" {
-		return "capstan-" + c.RunID
-	}
-	return "capstan-" + c.RunID + "-" + suffix
+// name is that of a thing in the engine. Runs of the same id side by side do
+// not get into each other's way.
+func (c *Cluster) name(of ...string) string {
+	return strings.Join(append([]string{"capstan", c.RunID, c.id[:4]}, of...), "-")
 }
 
 func (c *Cluster) node(name string) (*Node, error) {
@@ -298,7 +300,7 @@ func (c *Cluster) leave(ctx context.Context) error {
 
 func (c *Cluster) remove(ctx context.Context) error {
 	c.detach()
-	_, err := c.e.removeRun(ctx, c.RunID)
+	_, err := c.e.remove(ctx, labelCluster+"="+c.id)
 	return err
 }
 

@@ -61,7 +61,7 @@ func LivingOwner(run string) map[string]string { return withRun(self(), run) }
 
 func withRun(o owner, run string) map[string]string {
 	l := o.labels(time.Now())
-	l[labelRun] = run
+	l[labelRun], l[labelCluster] = run, run
 	return l
 }
 
@@ -81,7 +81,7 @@ func Abandoned(r TestRun) bool {
 		made = now.Add(-2 * youth)
 	}
 	labels := o.labels(made)
-	labels[labelRun], labels[labelRole], labels[labelKeep] = "run", "holder", strconv.FormatBool(r.Keep)
+	labels[labelCluster], labels[labelRole], labels[labelKeep] = "run", "holder", strconv.FormatBool(r.Keep)
 	holder := container.Summary{Labels: labels, State: "exited"}
 	if r.HolderRuns {
 		holder.State = "running"

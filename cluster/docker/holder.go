@@ -109,7 +109,7 @@ func (c *Cluster) tryHolder(ctx context.Context, n *Node, image string, v6 bool)
 		},
 		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 			c.network: {Aliases: []string{n.Name}, IPAMConfig: ipam},
-		}}, nil, c.name(n.Name+"-holder"))
+		}}, nil, c.name(n.Name, "holder"))
 	if err != nil {
 		return fmt.Errorf("%s: create holder: %w", n.Name, err)
 	}

@@ -10,6 +10,7 @@ import (
 // belongs to, and which process made it.
 const (
 	labelRun     = "capstan.run"
+	labelCluster = "capstan.cluster" // tells clusters of the same run id apart
 	labelNode    = "capstan.node"
 	labelRole    = "capstan.role" // holder or server
 	labelKeep    = "capstan.keep" // the user wants it to stay

@@ -49,7 +49,7 @@ func (c *Cluster) startServer(ctx context.Context, n *Node) error {
 
 func (c *Cluster) volumes(ctx context.Context, n *Node) (mounts []mount.Mount, err error) {
 	for i, target := range n.spec.Server.Volumes {
-		name := c.name(n.Name + "-" + strconv.Itoa(i))
+		name := c.name(n.Name, strconv.Itoa(i))
 		if _, err := c.e.api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: c.labels(n)}); err != nil {
 			return nil, fmt.Errorf("%s: create volume: %w", n.Name, err)
 		}

@@ -56,12 +56,12 @@ type inventory struct {
 // Sweep removes what runs left whose process is dead. Runs of living
 // processes stay, and kept clusters.
 func (e *Engine) Sweep(ctx context.Context) (Removed, error) {
-	inv, err := e.inventory(ctx, "")
+	inv, err := e.inventory(ctx, labelRun)
 	if err != nil {
 		return Removed{}, err
 	}
 	abandoned := inv.abandoned(self(), time.Now())
-	return e.removeAll(ctx, inv.only(func(run string) bool { return abandoned[run] }))
+	return e.removeAll(ctx, inv.only(func(labels map[string]string) bool { return abandoned[labels[labelCluster]] }))
 }
 
 // CleanOptions narrows what Clean removes.
@@ -78,24 +78,24 @@ func (e *Engine) Clean(ctx context.Context, opts CleanOptions) (Removed, error) 
 	if opts.Dead && opts.Run == "" {
 		return e.Sweep(ctx)
 	}
-	return e.removeRun(ctx, opts.Run)
+	label := labelRun
+	if opts.Run != "" {
+		label += "=" + opts.Run
+	}
+	return e.remove(ctx, label)
 }
 
-// removeRun removes a run, or all with the empty name.
-func (e *Engine) removeRun(ctx context.Context, run string) (Removed, error) {
-	inv, err := e.inventory(ctx, run)
+// remove removes what carries the label.
+func (e *Engine) remove(ctx context.Context, label string) (Removed, error) {
+	inv, err := e.inventory(ctx, label)
 	if err != nil {
 		return Removed{}, err
 	}
 	return e.removeAll(ctx, inv)
 }
 
-// inventory lists what belongs to a run, or to any with the empty name.
-func (e *Engine) inventory(ctx context.Context, run string) (inv inventory, err error) {
-	label := labelRun
-	if run != "" {
-		label += "=" + run
-	}
+// inventory lists what carries a label.
+func (e *Engine) inventory(ctx context.Context, label string) (inv inventory, err error) {
 	f := filters.NewArgs(filters.Arg("label", label))
 	if inv.containers, err = e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: f}); err != nil {
 		return inv, fmt.Errorf("list our containers: %w", err)
@@ -111,34 +111,34 @@ func (e *Engine) inventory(ctx context.Context, run string) (inv inventory, err 
 	return inv, nil
 }
 
-// only is the part that belongs to the runs for which keep is true.
-func (inv inventory) only(keep func(run string) bool) inventory {
+// only is the part for whose labels keep is true.
+func (inv inventory) only(keep func(labels map[string]string) bool) inventory {
 	return inventory{
-		containers: slices.DeleteFunc(inv.containers, func(c container.Summary) bool { return !keep(c.Labels[labelRun]) }),
-		networks:   slices.DeleteFunc(inv.networks, func(n network.Summary) bool { return !keep(n.Labels[labelRun]) }),
-		volumes:    slices.DeleteFunc(inv.volumes, func(v *volume.Volume) bool { return !keep(v.Labels[labelRun]) }),
+		containers: slices.DeleteFunc(inv.containers, func(c container.Summary) bool { return !keep(c.Labels) }),
+		networks:   slices.DeleteFunc(inv.networks, func(n network.Summary) bool { return !keep(n.Labels) }),
+		volumes:    slices.DeleteFunc(inv.volumes, func(v *volume.Volume) bool { return !keep(v.Labels) }),
 	}
 }
 
-// abandoned are the runs whose owner is dead. A running holder hangs on its
+// abandoned are the clusters whose owner is dead. A running holder hangs on its
 // owner's pipe, so it tells that even an owner that cannot be looked at lives;
 // and in a kept cluster that it was left on purpose.
 func (inv inventory) abandoned(me owner, now time.Time) map[string]bool {
 	held := map[string]bool{}
 	for _, c := range inv.containers {
 		if c.Labels[labelRole] == "holder" && c.State == "running" {
-			held[c.Labels[labelRun]] = true
+			held[c.Labels[labelCluster]] = true
 		}
 	}
 	abandoned := map[string]bool{}
 	for _, l := range inv.labels() {
-		run, kept := l[labelRun], l[labelKeep] == "true"
+		id, kept := l[labelCluster], l[labelKeep] == "true"
 		switch ownerOf(l).life(me) {
 		case dead:
-			abandoned[run] = !kept || !held[run]
+			abandoned[id] = !kept || !held[id]
 		case foreign:
 			created, err := time.Parse(time.RFC3339, l[labelCreated])
-			abandoned[run] = !held[run] && (err != nil || now.Sub(created) > youth)
+			abandoned[id] = !held[id] && (err != nil || now.Sub(created) > youth)
 		}
 	}
 	return abandoned

@@ -1,6 +1,7 @@
 package docker_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -58,4 +59,30 @@ func TestKeep(t *testing.T) {
 	if err != nil || len(removed.Containers) != 6 || len(removed.Networks) != 1 || len(removed.Volumes) != 3 {
 		t.Errorf("clean removed %v, %v", removed, err)
 	}
+}
+
+// TestSameRunID: two clusters of one id live side by side, and the end of one
+// is not the end of the other.
+func TestSameRunID(t *testing.T) {
+	e := testEngine(t)
+	id := runID(t)
+	start := func() *docker.Cluster {
+		c, err := e.Start(t.Context(), docker.Spec{RunID: id, Nodes: docker.Bare(2)})
+		if c != nil {
+			t.Cleanup(func() {
+				if err := c.Close(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first, second := start(), start()
+	if err := first.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, second, links())
 }
