@@ -23,6 +23,7 @@ import (
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/internal/nearest"
 )
 
 // Options bound a check.
@@ -71,31 +72,7 @@ func New(model string, o Options) (checker.Checker, error) {
 		}
 		return &linear{model: m, o: o}, nil
 	}
-	return nil, fmt.Errorf("unknown model %q, did you mean %q? Models are %s", model, nearest(model), strings.Join(Models(), ", "))
-}
-
-func nearest(name string) string {
-	return slices.MinFunc(Models(), func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return nil, fmt.Errorf("unknown model %q%s; there are: %s", model, nearest.Hint(model, Models()), strings.Join(Models(), ", "))
 }
 
 type linear struct {

@@ -239,9 +239,9 @@ func TestWitnessSurvivesHardKey(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	for name, want := range map[string]string{
-		"cas_register": `unknown model "cas_register", did you mean "cas-register"?`,
+		"cas_register": `unknown model "cas_register" (did you mean "cas-register"?); there are: register, cas-register, mutex`,
 		"mutx":         `did you mean "mutex"?`,
-		"":             "did you mean",
+		"":             `unknown model ""; there are`,
 	} {
 		if _, err := linear.New(name, linear.Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", name, err, want)
