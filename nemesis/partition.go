@@ -13,10 +13,11 @@ import (
 )
 
 // Partition is the fault kind that cuts links between nodes. Without an
-// argument each partition takes another shape at random.
+// argument each partition takes a shape at random; every other one isolates
+// the primary where there is one, the cut that tells the most.
 func Partition() Kind {
 	args := []string{}
-	doc := "cut links between nodes: "
+	doc := "cut links between nodes, by a shape or, without one, by any at random; "
 	for i, s := range grudgeShapes() {
 		args = append(args, s.name)
 		if i > 0 {
@@ -65,8 +66,7 @@ func (p partition) possible(c *cluster.Cluster) []grudgeShape {
 }
 
 func (p partition) Inject(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (history.FaultDetail, Undo, error) {
-	shapes := p.possible(c)
-	shape := shapes[rng.IntN(len(shapes))]
+	shape := draw(p.possible(c), rng)
 	nodes := slices.Clone(c.Nodes)
 	rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	detail := history.FaultDetail{Fault: joinName("partition", shape.name)}
@@ -92,6 +92,15 @@ func (p partition) Inject(ctx context.Context, c *cluster.Cluster, rng *rand.Ran
 	err := drive(ctx, c, state, &detail)
 	detail.Proof = describe(c.Nodes, g.Cut) + ": " + detail.Proof
 	return detail, undo, err
+}
+
+// draw picks a shape, the primary's as often as all others together.
+func draw(shapes []grudgeShape, rng *rand.Rand) grudgeShape {
+	i := slices.IndexFunc(shapes, func(s grudgeShape) bool { return s.name == "primary" })
+	if i >= 0 && rng.IntN(2) == 0 {
+		return shapes[i]
+	}
+	return shapes[rng.IntN(len(shapes))]
 }
 
 // primaryFirst moves a node that believes to be primary to the front.

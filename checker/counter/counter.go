@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/capstan-dev/capstan/checker"
@@ -24,8 +25,10 @@ type Options struct {
 
 // New returns the checker named "counter". It takes O(n log n) time.
 //
-// A final read is an ok one that was invoked after the last add completed and
-// after the last fault was healed. It must lie between the sum of the ok adds
+// A final read is the last ok one through its node (of its process, where the
+// history has no nodes) if it was invoked after the last add completed and
+// after the last fault was healed: a system that converges may take a while
+// after the last add, and only the last read says where it ended. It must lie between the sum of the ok adds
 // and that sum plus the info ones (kinds "lost" and "phantom"). No read may
 // exceed the sum of the adds that were invoked before it returned and did not
 // fail ("phantom"). The reads of one process must not decrease
@@ -61,7 +64,8 @@ type check struct {
 	adds  []call // those that did not fail
 	acked sums
 	begun sums
-	from  time.Duration // final reads are invoked after it
+	from  time.Duration  // final reads are invoked after it
+	last  map[string]int // by place: the invocation of its last read
 	res   checker.Result
 	d     figures
 }
@@ -106,6 +110,10 @@ func (c counter) Check(ctx context.Context, h *history.History) (checker.Result,
 		return checker.Result{}, err
 	}
 	k.d.Found = map[string]int{}
+	k.last = map[string]int{}
+	for i := range k.reads {
+		k.last[place(&k.reads[i])] = k.reads[i].Invoke
+	}
 	sessions := map[int]*call{}
 	for i := range k.reads {
 		if i%4096 == 0 && ctx.Err() != nil {
@@ -191,9 +199,20 @@ func (k *check) sum() {
 	}
 }
 
-// final is true for a read that was invoked when all was over. At equal times
-// the order of the events decides.
+// place is where a read looked: its node, else its process.
+func place(r *call) string {
+	if r.Node != "" {
+		return r.Node
+	}
+	return strconv.Itoa(r.Process)
+}
+
+// final is true for the last read of its place if it was invoked when all was
+// over. At equal times the order of the events decides.
 func (k *check) final(r *call) bool {
+	if k.last[place(r)] != r.Invoke {
+		return false
+	}
 	if r.Start > k.from {
 		return true
 	}

@@ -79,6 +79,8 @@ func TestCounter(t *testing.T) {
 			name: "not if linearizable", text: "1 invoke add 2\n1 ok add 2\n3 invoke read\n3 ok read 2\n4 invoke read\n4 ok read 0\n1 invoke add 1\n1 ok add 1\n3 invoke read\n3 ok read 3", linearizable: true,
 			verdict: "invalid", kinds: "stale[4 5]", reason: "returned 0 at 0.005 s, but 2 had been acknowledged when it began at 0.004 s",
 		},
+		{name: "converged late", text: "1 invoke add 5\n1 ok add 5\n3 invoke read\n3 ok read 3\n3 invoke read\n3 ok read 5",
+			verdict: "valid", reason: "the final value 5 lies in [5, 5]"},
 		{name: "no final read", text: "3 invoke read\n3 ok read 0\n1 invoke add 2\n1 ok add 2", verdict: "unknown", reason: "nothing tells what was lost"},
 		{name: "nothing added", text: "3 invoke read\n3 ok read 0", verdict: "unknown", reason: "nothing was added"},
 		{name: "empty", verdict: "unknown", reason: "nothing was added"},
