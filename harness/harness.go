@@ -133,7 +133,8 @@ func Run(ctx, stop context.Context, c Config) Outcome {
 	defer loop.Close()
 
 	var out Outcome
-	stop = either(ctx, stop)
+	stop, release := either(ctx, stop)
+	defer release()
 	nem := &nemesisTask{loop: loop, cluster: cl, schedule: c.Schedule, rng: Rand(c.Plan.Seed, streamNemesis)}
 	nemCtx, stopNemesis := context.WithCancel(stop)
 	rt.Go(func() { nem.run(nemCtx) })
@@ -190,9 +191,9 @@ func recoverSystem(ctx context.Context, c Config, rt cluster.Runtime, out *Outco
 	_ = rt.Sleep(ctx, c.Plan.Quiesce) // cut short only by an interruption
 }
 
-// either ends when one of the two does.
-func either(a, b context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(a)
-	context.AfterFunc(b, func() { cancel(context.Cause(b)) })
-	return ctx
+// either ends when one of the two does, or when it is released.
+func either(a, b context.Context) (ctx context.Context, release func()) {
+	ctx, cancel := context.WithCancel(a)
+	forget := context.AfterFunc(b, cancel)
+	return ctx, func() { forget(); cancel() }
 }

@@ -129,6 +129,9 @@ func (d *decoder) faults(n *yaml.Node, at string) []Fault {
 		return nil
 	}
 	faults := []Fault{}
+	if len(n.Content) == 1 && follow(n.Content[0]).Value == "none" {
+		return faults
+	}
 	for i, item := range n.Content {
 		path := fmt.Sprintf("%s[%d]", at, i)
 		item = follow(item)
