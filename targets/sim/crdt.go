@@ -97,17 +97,30 @@ func (n *crdtNode) beat() {
 	}
 }
 
-// Receive implements world.Server.
+// Receive implements world.Server. What peers tell is shown when it is safe
+// too: a read after a restart must not fall behind one before it.
 func (n *crdtNode) Receive(_ int, msg any) {
 	m := msg.(crdtState)
-	if n.merge(m) {
-		n.env.Append(m)
+	if !n.news(m) {
+		return
 	}
+	n.env.Append(m)
+	n.disk.sync(func() { n.merge(m) })
+}
+
+// news tells whether a merge would change anything.
+func (n *crdtNode) news(m crdtState) bool {
+	for i, v := range m.slots {
+		if v > n.slots[i] || v < n.slots[i] && n.bug == bugNonmonotonic {
+			return true
+		}
+	}
+	return !n.set.covers(m.set)
 }
 
 // merge takes the greater of each slot and all elements, unless a planted bug
 // has it otherwise.
-func (n *crdtNode) merge(m crdtState) (changed bool) {
+func (n *crdtNode) merge(m crdtState) {
 	for i, v := range m.slots {
 		old := n.slots[i]
 		switch {
@@ -118,17 +131,14 @@ func (n *crdtNode) merge(m crdtState) (changed bool) {
 		default:
 			n.slots[i] = max(old, v)
 		}
-		changed = changed || n.slots[i] != old
 	}
 	if n.bug == bugNonmonotonic {
 		n.own = n.slots[n.env.ID()]
 	}
-	if n.bug == bugDropOnMerge && m.set.size() > n.set.size() {
+	switch {
+	case n.bug != bugDropOnMerge:
+		n.set.merge(m.set)
+	case m.set.size() > n.set.size():
 		n.set = m.set.clone()
-		return true
 	}
-	if n.bug == bugDropOnMerge {
-		return changed
-	}
-	return n.set.merge(m.set) || changed
 }

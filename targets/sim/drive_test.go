@@ -62,6 +62,8 @@ type setRun struct {
 type counterRun struct {
 	acked, tried int
 	final        []int
+	best         map[string]int // the greatest value read at each node
+	back         int            // reads below one that the same node gave before they began
 }
 
 func levelsOf(t testing.TB, topology string, set map[string]string) map[string]string {
@@ -102,6 +104,7 @@ func drive(t testing.TB, sc scenario) *run {
 		t.Fatal(err)
 	}
 	d := &driver{t: t, sc: sc, sys: sys, rt: sys.Cluster().Runtime, r: &run{}}
+	d.r.count.best = map[string]int{}
 	d.end = d.rt.Now() + sc.length
 	left := sc.clients + 1
 	finish := func() {
@@ -170,7 +173,7 @@ func (d *driver) client(c int) {
 		case "set":
 			err = d.set(ctx, rng, conn)
 		case "counter":
-			err = d.counter(ctx, rng, conn)
+			err = d.counter(ctx, rng, conn, node)
 		}
 		cancel()
 		if err != nil && !errors.Is(err, history.ErrNotApplied) {
@@ -267,10 +270,18 @@ type countStore interface {
 	Get(ctx context.Context) (int, error)
 }
 
-func (d *driver) counter(ctx context.Context, rng *rand.Rand, conn any) error {
+func (d *driver) counter(ctx context.Context, rng *rand.Rand, conn any, node string) error {
 	s := conn.(countStore)
 	if rng.IntN(4) == 0 {
-		_, err := s.Get(ctx)
+		c := &d.r.count
+		before := c.best[node]
+		v, err := s.Get(ctx)
+		if err == nil {
+			if v < before {
+				c.back++
+			}
+			c.best[node] = max(c.best[node], v)
+		}
 		return err
 	}
 	delta := 1 + rng.IntN(5)
@@ -463,6 +474,9 @@ func (r *run) verdict(verb string) string {
 	case "set":
 		return r.sets.verdict()
 	case "counter":
+		if r.count.back > 0 {
+			return fmt.Sprintf("%d reads went back", r.count.back)
+		}
 		for _, v := range r.count.final {
 			if v < r.count.acked || v > r.count.tried {
 				return fmt.Sprintf("counter %d, want %d to %d", v, r.count.acked, r.count.tried)
