@@ -125,19 +125,31 @@ func faultCount(h *history.History) string {
 	return fmt.Sprintf("%d fault windows, %d proven in force", len(windows), proven)
 }
 
-// claim sets the verdict against what the system's documentation promises.
+// claim sets the verdict against what the system's documentation promises. A
+// refuted promise is a finding, a refuted non-promise is what the design
+// allows.
 func claim(r Run) string {
-	refuted := r.Results.Verdict == checker.Invalid
 	c := clean(r.Info.Claim)
 	switch {
-	case c == "" && refuted:
-		return "The system does not promise more for this topology and level: the violation is what its design allows."
+	case c == "" && r.Results.Verdict == checker.Invalid:
+		return "The system promises no more for this topology and level: the violation is what its design allows."
 	case c == "":
-		return "The system promises nothing stronger for this topology and level."
-	case refuted:
+		return "The system makes no promise for this topology and level."
+	case r.Results.Verdict == checker.Invalid && refutes(r.Results, c):
 		return fmt.Sprintf("The system claims to be %s for this topology and level: a finding.", c)
 	}
 	return fmt.Sprintf("The system claims to be %s for this topology and level.", c)
+}
+
+// refutes is true if the violations speak against the claim: all do, but those
+// of linearizability against something weaker.
+func refutes(res Results, claim string) bool {
+	for _, c := range res.Checks {
+		if c.Verdict == checker.Invalid && (c.Name != "linearizable" || claim == "linearizable") {
+			return true
+		}
+	}
+	return false
 }
 
 func glyph(v checker.Verdict) string {

@@ -100,7 +100,7 @@ func (n *raftNode) recover() {
 		HeartbeatTick:      1,
 		Storage:            n.logs,
 		AsyncStorageWrites: true,
-		MaxSizePerMsg:      64 << 10,
+		MaxSizePerMsg:      4 << 10,
 		MaxInflightMsgs:    256,
 		CheckQuorum:        n.cfg.bug != bugStaleRead,
 		PreVote:            true,

@@ -218,7 +218,9 @@ func TestClaims(t *testing.T) {
 		{"raft", "", "", "linearizable"},
 		{"raft", "read", "local", ""},
 		{"raft", "bug", "stale-read", "linearizable"},
-		{"quorum", "", "", ""},
+		{"quorum", "", "", "regular"},
+		{"quorum", "r", "one", ""},
+		{"quorum", "w", "all", "regular"},
 		{"lww", "", "", ""},
 		{"crdt", "", "", ""},
 	} {

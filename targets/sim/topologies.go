@@ -90,7 +90,7 @@ func quorumTopology() topology {
 		boot: func(levels map[string]string) world.Boot {
 			return bootQuorum(quorumConfig{r: levels["r"], w: levels["w"], bug: levels["bug"]})
 		},
-		claim: noClaim,
+		claim: regularIfQuorumsMeet,
 	}
 }
 
@@ -121,6 +121,15 @@ func crdtTopology() topology {
 }
 
 func noClaim(map[string]string) string { return "" }
+
+// regularIfQuorumsMeet is the claim of R + W > N: a read meets every
+// acknowledged write, though concurrent ones may come and go.
+func regularIfQuorumsMeet(levels map[string]string) string {
+	if levels["r"] == "all" || levels["w"] == "all" || levels["r"] == "quorum" && levels["w"] == "quorum" {
+		return "regular"
+	}
+	return ""
+}
 
 // linearizableUnlessLocal is the claim where local reads may be old.
 func linearizableUnlessLocal(levels map[string]string) string {
