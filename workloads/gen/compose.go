@@ -9,7 +9,7 @@ import (
 // router remembers which of several sources gave each worker its call, so
 // that events go to that one only.
 type router struct {
-	srcs  []Source
+	srcs  []Source // nil where a source has ended
 	owner map[int]Source
 }
 
@@ -17,10 +17,17 @@ func newRouter(srcs []Source) router {
 	return router{srcs: srcs, owner: map[int]Source{}}
 }
 
-func (r *router) ask(src Source, v View) (Step, Status) {
-	step, st := src.Next(v)
-	if st == Ready {
-		r.owner[step.Worker] = src
+// ask asks source i.
+func (r *router) ask(i int, v View) (Step, Status) {
+	if r.srcs[i] == nil {
+		return Step{}, Done
+	}
+	step, st := r.srcs[i].Next(v)
+	switch st {
+	case Ready:
+		r.owner[step.Worker] = r.srcs[i]
+	case Done:
+		r.srcs[i] = nil
 	}
 	return step, st
 }
@@ -31,26 +38,38 @@ func (r *router) Observe(w int, e history.Event) {
 	}
 }
 
-// firstReady asks the live sources in the given order and returns the first
-// operation there is; else the shortest wait; Done if all are done.
-func (r *router) firstReady(v View, order []int) (Step, Status) {
+// first asks in the given order and returns the first operation there is; else
+// the shortest wait; Done if all are done.
+func first(order []int, ask func(i int) (Step, Status)) (Step, Status) {
 	best, status := Step{At: history.Forever}, Done
 	for _, i := range order {
-		if r.srcs[i] == nil {
-			continue
-		}
-		step, st := r.ask(r.srcs[i], v)
+		step, st := ask(i)
 		switch st {
 		case Ready:
 			return step, st
-		case Done:
-			r.srcs[i] = nil
 		case Wait:
 			status = Wait
 			best.At = min(best.At, step.At)
 		}
 	}
 	return best, status
+}
+
+// turns gives each of n the first turn in turn, so that none starves the
+// others.
+type turns struct{ order []int }
+
+func (t *turns) next(n int) []int {
+	if len(t.order) != n {
+		t.order = t.order[:0]
+		for i := range n {
+			t.order = append(t.order, i)
+		}
+	}
+	if n > 0 {
+		t.order = append(t.order[1:], t.order[0])
+	}
+	return t.order
 }
 
 // Mix draws each operation from a source picked at random. A source that has
@@ -72,7 +91,7 @@ func (m *mix) Next(v View) (Step, Status) {
 	if m.order == nil {
 		m.order = m.rng.Perm(len(m.srcs))
 	}
-	step, st := m.firstReady(v, m.order)
+	step, st := first(m.order, func(i int) (Step, Status) { return m.ask(i, v) })
 	if st == Ready {
 		m.order = nil
 	}
@@ -94,7 +113,9 @@ type anyOf struct {
 	order []int
 }
 
-func (a *anyOf) Next(v View) (Step, Status) { return a.firstReady(v, a.order) }
+func (a *anyOf) Next(v View) (Step, Status) {
+	return first(a.order, func(i int) (Step, Status) { return a.ask(i, v) })
+}
 
 // FlipFlop takes operations from a and b in turns and ends when the one whose
 // turn it is has ended.
@@ -106,7 +127,7 @@ type flipFlop struct {
 }
 
 func (f *flipFlop) Next(v View) (Step, Status) {
-	step, st := f.ask(f.srcs[f.turn], v)
+	step, st := f.ask(f.turn, v)
 	if st == Ready {
 		f.turn = 1 - f.turn
 	}
@@ -123,15 +144,16 @@ func Phases(srcs ...Source) Source {
 	return &phases{router: newRouter(synced)}
 }
 
-type phases struct{ router }
+type phases struct {
+	router
+	now int
+}
 
 func (p *phases) Next(v View) (Step, Status) {
-	for len(p.srcs) > 0 {
-		step, st := p.ask(p.srcs[0], v)
-		if st != Done {
+	for ; p.now < len(p.srcs); p.now++ {
+		if step, st := p.ask(p.now, v); st != Done {
 			return step, st
 		}
-		p.srcs = p.srcs[1:]
 	}
 	return Step{}, Done
 }
@@ -177,31 +199,13 @@ func Reserve(rest Source, parts ...Part) Source {
 type reserve struct {
 	router
 	counts []int
-	turn   int
+	turns  turns
 }
 
 func (r *reserve) Next(v View) (Step, Status) {
-	// Begin with another part each time, so that none starves the others.
-	n := len(r.srcs)
-	r.turn++
-	best, status := Step{At: history.Forever}, Done
-	for j := range n {
-		i := (r.turn + j) % n
-		if r.srcs[i] == nil {
-			continue
-		}
-		step, st := r.ask(r.srcs[i], v.only(r.share(v.All, i)))
-		switch st {
-		case Ready:
-			return step, st
-		case Done:
-			r.srcs[i] = nil
-		case Wait:
-			status = Wait
-			best.At = min(best.At, step.At)
-		}
-	}
-	return best, status
+	return first(r.turns.next(len(r.srcs)), func(i int) (Step, Status) {
+		return r.ask(i, v.only(r.share(v.All, i)))
+	})
 }
 
 // share is the workers of part i.

@@ -29,7 +29,7 @@ type concurrentKeys struct {
 	next        int
 	groups      []*keySource
 	owner       map[int]*keySource
-	turn        int
+	turns       turns
 }
 
 type keySource struct {
@@ -42,21 +42,9 @@ func (c *concurrentKeys) Next(v View) (Step, Status) {
 		c.groups = make([]*keySource, max(1, len(v.All)/c.size))
 	}
 	n := len(c.groups)
-	c.turn++
-	best, status := Step{At: history.Forever}, Done
-	for j := range n {
-		g := (c.turn + j) % n
-		share := v.All[g*len(v.All)/n : (g+1)*len(v.All)/n]
-		step, st := c.nextInGroup(g, v.only(share))
-		switch st {
-		case Ready:
-			return step, st
-		case Wait:
-			status = Wait
-			best.At = min(best.At, step.At)
-		}
-	}
-	return best, status
+	return first(c.turns.next(n), func(g int) (Step, Status) {
+		return c.nextInGroup(g, v.only(v.All[g*len(v.All)/n:(g+1)*len(v.All)/n]))
+	})
 }
 
 // nextInGroup asks the group's key, and moves on to a fresh key when that has
