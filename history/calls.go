@@ -30,6 +30,9 @@ func Calls[In, Out any](h *History) ([]Call[In, Out], error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := CheckKeys(h); err != nil {
+		return nil, err
+	}
 	keyed := Keyed(h)
 	calls := make([]Call[In, Out], len(pairs))
 	for i, p := range pairs {

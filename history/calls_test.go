@@ -46,7 +46,6 @@ func short(t *testing.T, text string) *history.History {
 func TestPairsMalformed(t *testing.T) {
 	for text, want := range map[string]string{
 		"0 invoke read\n0 invoke read":               "event 1 (process 0, invoke read): the process invokes again while its call of event 0 is in flight",
-		"0 invoke read\n0 info read\n0 invoke read":  "event 2 (process 0, invoke read): the process crashed at event 1 (info), so it must not invoke again",
 		"0 invoke read\n0 ok write":                  "event 1 (process 0, ok write): completes read, which was invoked at event 0",
 		"0 invoke read\n1 ok read":                   "event 1 (process 1, ok read): the process has no call in flight",
 		"0 invoke read\n0 ok read\n0 ok read":        "event 2 (process 0, ok read): the process has no call in flight",
@@ -92,6 +91,10 @@ func TestCalls(t *testing.T) {
 	if _, err := history.Calls[int, int](short(t, `0 invoke write "x"`)); err == nil || !strings.Contains(err.Error(), "event 0 (invoke write)") {
 		t.Errorf("got %v", err)
 	}
+	back := short(t, "0 invoke write 1\n0 info write 1\n0 invoke read\n0 ok read 1")
+	if p, err := history.Pairs(back); err != nil || len(p) != 2 || p[0].Outcome() != history.Info || p[1].Outcome() != history.OK {
+		t.Errorf("a process that comes back: %v, %v", p, err)
+	}
 	only := short(t, "0 ok txn [[\"r\",1,[1]]]\n0 ok txn []")
 	if p, err := history.Pairs(only); err != nil || len(p) != 2 || p[0].Invoke != nil || !history.CompletionOnly(only) {
 		t.Errorf("completion-only: %v, %v", p, err)
@@ -112,10 +115,22 @@ func TestKeyed(t *testing.T) {
 		"-1 info x [1,2]":                                false,
 		"0 invoke acquire [\"k\",null]":                  true,
 		"0 invoke write [[1],2]":                         false,
-		"0 invoke write [1,2,3]":                         false,
+		"0 invoke write [[1],2]\n0 ok write [[1],2]\n0 invoke read [[3],null]": true,
+		"0 invoke txn [[\"r\",1,null],[\"w\",2,3]]":                            false,
+		"0 invoke write [1,2,3]":                                               false,
 	} {
 		if got := history.Keyed(short(t, text)); got != want {
 			t.Errorf("%q: keyed is %v", text, got)
+		}
+	}
+	for text, mixed := range map[string]bool{
+		"0 invoke read [1,null]\n1 invoke read":             true,
+		"0 invoke read [1,null]\n1 invoke cas [1,2]":        true,
+		"0 invoke read [1,null]\n1 invoke write [1,null]":   false,
+		"0 invoke read\n1 invoke cas [1,2]\n1 ok cas [1,2]": false,
+	} {
+		if err := history.CheckKeys(short(t, text)); (err != nil) != mixed {
+			t.Errorf("%q: got %v", text, err)
 		}
 	}
 }

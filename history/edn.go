@@ -14,8 +14,8 @@ import (
 
 // ReadEDN reads a history as Jepsen writes it: operation maps in one vector or
 // list, or one after another. Values become JSON: keywords and symbols are
-// strings, sets are arrays, maps have their keys as strings, ratios are
-// strings, tags are dropped. A missing :index (or a negative one) is the
+// strings, sets are arrays (small ones sorted, so that equal sets are equal
+// values), maps have their keys as strings, ratios are strings, tags are dropped. A missing :index (or a negative one) is the
 // position. Times and order are as in Read, and so is what comes back with an
 // error.
 func ReadEDN(r io.Reader) (*History, error) { return readEDNSized(r, 0) }
@@ -23,6 +23,7 @@ func ReadEDN(r io.Reader) (*History, error) { return readEDNSized(r, 0) }
 func readEDNSized(r io.Reader, size int64) (*History, error) {
 	s := settler{size: size}
 	in := ednReader{s: newEDNScanner(&counted{r, &s.read})}
+	in.s.mark()
 	err := in.all(func(e Event, h has) {
 		if !h.index {
 			e.Index = len(s.events)
@@ -63,6 +64,13 @@ func (r *ednReader) all(emit func(Event, has)) error {
 		case c == '#' && r.s.second() != '{':
 			r.s.skip()
 			if err := r.s.token(); err != nil {
+				return err
+			}
+		case c == '\'': // a quoted list
+			r.s.skip()
+		case c == '^':
+			r.s.skip()
+			if r.val, err = r.s.form(r.val[:0], 1); err != nil {
 				return err
 			}
 		case c == '{':

@@ -27,7 +27,7 @@ func TestEDNValues(t *testing.T) {
 		"1.5M": "1.5", "1.": "1.0", "1e5": "1e5", "0x1F": "31", "2r101": "5", "1/3": `"1/3"`,
 		":a": `"a"`, ":a.b/c-d": `"a.b/c-d"`, "sym": `"sym"`, "-": `"-"`, `"q\"\n\u00e9\ud83d\ude00"`: `"q\"\né😀"`,
 		`\a`: `"a"`, `\newline`: `"\n"`, `\u0041`: `"A"`, `\(`: `"("`,
-		"[1 2,3]": "[1,2,3]", "(1 [2] nil)": "[1,[2],null]", "#{3}": "[3]", "#{}": "[]",
+		"[1 2,3]": "[1,2,3]", "(1 [2] nil)": "[1,[2],null]", "#{3}": "[3]", "#{:b [2 1] 3 :a}": `["a","b",3,[2,1]]`, "#{}": "[]",
 		`{:a 1, "b" 2 3 [4] nil 5 [1 "x"] 6}`: `{"a":1,"b":2,"3":[4],"null":5,"[1,\"x\"]":6}`,
 		`#inst "2020-01-01"`:                  `"2020-01-01"`, "#jepsen.independent.Tuple[1 2]": "[1,2]",
 		"[1 #_2 #_ #_ 3 4 5] ": "[1,5]", "[1 ; two\n 3]": "[1,3]", "^{:m 1} [7]": "[7]", "##Inf": `"Inf"`, `#"re.*"`: `"re.*"`,
@@ -48,6 +48,7 @@ func TestReadEDNShapes(t *testing.T) {
 	for _, s := range []string{
 		"[" + invoke + ok + "]", "(" + invoke + "\n,, " + ok + ")", invoke + ok, "; c\n[" + invoke + " #_{:a 1} " + ok + "] ; end",
 		"#jepsen.history.Op" + invoke + "\n#jepsen.history.Op" + ok,
+		"\ufeff" + invoke + ok, "'(" + invoke + ok + ")", "^{:n 1} [^:x " + invoke + ok + "]",
 		`{"type" "invoke" "f" "read" "process" 0 "time" 5 "index" 320}` + ok,
 	} {
 		h, err := history.ReadEDN(strings.NewReader(s))

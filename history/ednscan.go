@@ -1,9 +1,11 @@
 package history
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -63,6 +65,19 @@ func (s *ednScanner) cut(what string) error {
 	e := s.fail("the input ends inside %s", what).(*ParseError)
 	e.Truncated = true
 	return e
+}
+
+// mark skips the byte order mark that some editors put first.
+func (s *ednScanner) mark() {
+	const bom = "\xef\xbb\xbf"
+	for s.end < len(bom) && s.err == nil {
+		var n int
+		n, s.err = s.r.Read(s.buf[s.end:])
+		s.end += n
+	}
+	if strings.HasPrefix(string(s.buf[:min(s.end, len(bom))]), bom) {
+		s.pos, s.lineStart = len(bom), len(bom)
+	}
 }
 
 func ednSpace(c byte) bool {
@@ -166,6 +181,7 @@ func (s *ednScanner) form(b []byte, depth int) ([]byte, error) {
 // list reads up to the closing bracket, as an array.
 func (s *ednScanner) list(b []byte, closing byte, depth int) ([]byte, error) {
 	s.skip()
+	start := len(b)
 	b = append(b, '[')
 	for n := 0; ; n++ {
 		c, ok, err := s.gap(depth)
@@ -176,7 +192,11 @@ func (s *ednScanner) list(b []byte, closing byte, depth int) ([]byte, error) {
 			return b, s.cut("a list that wants a " + string(closing))
 		case c == closing:
 			s.skip()
-			return append(b, ']'), nil
+			b = append(b, ']')
+			if closing == '}' && n > 1 && n <= maxSorted {
+				sortArray(b[start:])
+			}
+			return b, nil
 		}
 		if n > 0 {
 			b = append(b, ',')
@@ -185,6 +205,28 @@ func (s *ednScanner) list(b []byte, closing byte, depth int) ([]byte, error) {
 			return b, err
 		}
 	}
+}
+
+// maxSorted is the size up to which a set counts as a value that is compared
+// as a whole; larger ones are what a read of a set saw.
+const maxSorted = 256
+
+// sortArray sorts the elements of a JSON array in place.
+func sortArray(b []byte) {
+	var parts [][]byte
+	for i := 1; i < len(b)-1; i++ {
+		end, ok := skipValue(b, i)
+		if !ok {
+			return
+		}
+		parts = append(parts, b[i:end])
+		i = end
+	}
+	if slices.IsSortedFunc(parts, bytes.Compare) {
+		return
+	}
+	slices.SortFunc(parts, bytes.Compare)
+	copy(b[1:], bytes.Join(parts, []byte{','}))
 }
 
 // object reads a map.

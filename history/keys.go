@@ -12,32 +12,69 @@ type KeyHistory struct {
 }
 
 // Keyed is true if the operations are on independent keys: every invocation
-// (in a history of completions only: every completion) carries [key, value]
-// with a key that is a number, a string or a boolean. What else looks like it
-// is told apart so: the reads of a single register carry null and those of a
-// set nothing of two elements; a cas must have a pair [old, new] behind the
-// key; and a transaction of two operations has a list where the key would be.
+// (in a history of completions only: every completion) carries [key, value].
+// What else looks like it is told apart so: the reads of a single register
+// carry null and those of a set nothing of two elements; a cas must have a pair
+// [old, new] behind the key; and a transaction of two operations has a list
+// where the key would be. A key that is a list, a map or null is taken for one
+// only if some read was invoked with [key, null].
 func Keyed(h *History) bool {
-	start := Invoke
+	some, odd, asks := false, false, false
 	only := CompletionOnly(h)
-	some := false
 	for i := range h.Events {
 		e := &h.Events[i]
-		if e.Process == Nemesis || !only && e.Kind != start {
+		if e.Process == Nemesis || !only && e.Kind != Invoke {
 			continue
 		}
-		key, value, ok := splitPair(e.Value)
-		if !ok || key[0] == '[' || key[0] == '{' || key[0] == 'n' {
+		key, ok := keyOf(e)
+		if !ok {
 			return false
 		}
-		if e.F == "cas" {
-			if _, _, ok := splitPair(value); !ok {
-				return false
-			}
-		}
 		some = true
+		odd = odd || key[0] == '[' || key[0] == '{' || key[0] == 'n'
+		asks = asks || asksKey(e)
 	}
-	return some
+	return some && (!odd || asks)
+}
+
+// keyOf is the key of an event, if it may have one.
+func keyOf(e *Event) (json.RawMessage, bool) {
+	key, value, ok := splitPair(e.Value)
+	if ok && e.F == "cas" {
+		_, _, ok = splitPair(value)
+	}
+	return key, ok
+}
+
+// asksKey is true for the invocation of a read with [key, null]: without keys
+// nobody asks like that.
+func asksKey(e *Event) bool {
+	if e.Process == Nemesis || e.Kind != Invoke || e.F != "read" {
+		return false
+	}
+	_, value, ok := splitPair(e.Value)
+	return ok && isNull(value)
+}
+
+// CheckKeys returns a *MalformedError if some operations have a key and others
+// certainly have none: nothing tells then what these were on.
+func CheckKeys(h *History) error {
+	asked := false
+	var without *Event
+	for i := range h.Events {
+		e := &h.Events[i]
+		if e.Process == Nemesis || e.Kind != Invoke {
+			continue
+		}
+		asked = asked || asksKey(e)
+		if _, ok := keyOf(e); !ok && without == nil {
+			without = e
+		}
+		if asked && without != nil {
+			return &MalformedError{*without, "it has no key, but other operations have; want [key, value] in all of them"}
+		}
+	}
+	return nil
 }
 
 // SplitKeys splits a keyed history into those of its keys, in order of first

@@ -91,7 +91,7 @@ func sniff(b []byte) Format {
 		}
 	}
 	switch b[0] {
-	case '(', ';', '#', '^', ',':
+	case '(', ';', '#', '^', ',', '\'':
 		return EDN
 	case '{':
 	default:

@@ -62,7 +62,8 @@ func CompletionOnly(h *History) bool {
 // Pairs pairs up the events of the clients in one pass, in order of the
 // invocations. A *MalformedError says that a process had two calls at once,
 // that a completion has no invocation, or that its operation is another one;
-// the pairs before it are returned.
+// the pairs before it are returned. A process that comes back after an info is
+// taken as it is: its crashed call stays open, and the new one is another call.
 func Pairs(h *History) ([]Pair, error) {
 	pairs := make([]Pair, 0, len(h.Events)/2)
 	if CompletionOnly(h) {
@@ -82,29 +83,20 @@ func Pairs(h *History) ([]Pair, error) {
 		at, busy := open[e.Process]
 		if e.Kind == Invoke {
 			if busy {
-				return pairs, reinvoked(e, pairs[at])
+				return pairs, &MalformedError{*e, fmt.Sprintf("the process invokes again while its call of event %d is in flight", pairs[at].Invoke.Index)}
 			}
 			open[e.Process] = len(pairs)
 			pairs = append(pairs, Pair{Invoke: e})
 			continue
 		}
-		if !busy || pairs[at].Complete != nil {
+		if !busy {
 			return pairs, &MalformedError{*e, "the process has no call in flight that this could complete"}
 		}
 		if inv := pairs[at].Invoke; inv.F != e.F {
 			return pairs, &MalformedError{*e, fmt.Sprintf("completes %s, which was invoked at event %d", inv.F, inv.Index)}
 		}
 		pairs[at].Complete = e
-		if e.Kind != Info { // after an info the process must not come back
-			delete(open, e.Process)
-		}
+		delete(open, e.Process)
 	}
 	return pairs, nil
-}
-
-func reinvoked(e *Event, p Pair) error {
-	if p.Complete != nil {
-		return &MalformedError{*e, fmt.Sprintf("the process crashed at event %d (info), so it must not invoke again; retire it and use a new process number", p.Complete.Index)}
-	}
-	return &MalformedError{*e, fmt.Sprintf("the process invokes again while its call of event %d is in flight", p.Invoke.Index)}
 }

@@ -125,6 +125,9 @@ func (l *linear) keys(h *history.History) (keys []*keyOps, reason string, err er
 	case history.CompletionOnly(h):
 		return nil, "the history has completions only: without invocations nothing tells which operations were concurrent", nil
 	}
+	if err := history.CheckKeys(h); err != nil {
+		return nil, "", err
+	}
 	acknowledged := 0
 	for _, kh := range history.SplitKeys(h) {
 		k, err := l.parse(kh)
