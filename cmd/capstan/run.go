@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,15 +67,26 @@ func (a *app) run(s subject, dir string, keep, asJSON bool) error {
 	defer logFile.Close()
 	p := newProgress(a.err, slog.New(slog.NewTextHandler(logFile, nil)))
 	defer p.close()
-	if err := a.record(s, d, keep, p); err != nil {
-		return err
+	failed := a.record(s, d, keep, p)
+	if _, err := os.Stat(d.History()); err != nil {
+		return failed // nothing was recorded
 	}
 	run, err := a.judge(d, p)
 	if err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
 	p.close()
-	return a.conclude(run, asJSON)
+	return worseError(a.conclude(run, asJSON), failed)
+}
+
+// worseError lets a violation stand above trouble with the environment, which
+// is told all the same.
+func worseError(verdict, trouble error) error {
+	var v *exitError
+	if trouble == nil || !errors.As(verdict, &v) || v.code != exitInvalid {
+		return cmp.Or(trouble, verdict)
+	}
+	return &exitError{code: v.code, err: trouble}
 }
 
 // makeRunDir creates the run directory and saves the plan in it.
