@@ -33,6 +33,19 @@ func readEDNSized(r io.Reader, size int64) (*History, error) {
 	return s.history(), err
 }
 
+// ValueOfEDN is one EDN form as JSON, as ReadEDN has it in values.
+func ValueOfEDN(text string) (json.RawMessage, error) {
+	s := newEDNScanner(strings.NewReader(text))
+	v, err := s.form(nil, 1)
+	if err != nil {
+		return nil, err
+	}
+	if _, more, err := s.gap(1); more || err != nil {
+		return nil, s.fail("want one value")
+	}
+	return v, nil
+}
+
 type ednReader struct {
 	s   *ednScanner
 	d   decoder

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/capstan-dev/capstan/history"
@@ -191,6 +192,33 @@ func (l *linear) op(p history.Pair, intern func(json.RawMessage) int32) (o op, e
 	return o, nil
 }
 
+// plain writes numbers with a point or an exponent in one way: 1e2 is 100.0.
+func plain(x any) any {
+	switch x := x.(type) {
+	case json.Number:
+		if !strings.ContainsAny(string(x), ".eE") {
+			return x
+		}
+		f, err := strconv.ParseFloat(string(x), 64)
+		if err != nil {
+			return x
+		}
+		if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+			return json.Number(strconv.FormatInt(int64(f), 10) + ".0")
+		}
+		return json.Number(strconv.FormatFloat(f, 'g', -1, 64))
+	case []any:
+		for i := range x {
+			x[i] = plain(x[i])
+		}
+	case map[string]any:
+		for k := range x {
+			x[k] = plain(x[k])
+		}
+	}
+	return x
+}
+
 // canonical is the same text for equal JSON values.
 func canonical(v json.RawMessage) string {
 	if len(v) == 0 {
@@ -205,7 +233,7 @@ func canonical(v json.RawMessage) string {
 	if dec.Decode(&x) != nil {
 		return string(v)
 	}
-	b, err := json.Marshal(x)
+	b, err := json.Marshal(plain(x))
 	if err != nil {
 		return string(v)
 	}

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/avail"
@@ -56,7 +58,7 @@ and any other history the model that its operations suggest.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.model, "model", "", "`MODEL` to check against: "+strings.Join(models(), ", "))
-	cmd.Flags().StringVar(&o.init, "init", "", "initial `VALUE` of registers, as JSON (default: absent)")
+	cmd.Flags().StringVar(&o.init, "init", "", "initial `VALUE` of registers, as JSON or EDN; with it a read of null says nothing, as in Knossos (default: absent, and null is what a read of it returns)")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "time for each file, after which the verdict is unknown")
 	cmd.Flags().StringVar(&memory, "memory", "4GiB", "memory bound, above which the verdict is unknown")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one results object a line")
@@ -74,7 +76,11 @@ func (o *checkOptions) validate(memory string) error {
 		return usage("--timeout %v: want more than 0s", o.timeout)
 	}
 	if o.init != "" && !json.Valid([]byte(o.init)) {
-		return usage("--init %q: want a value in JSON, like 0 or \"a\"", o.init)
+		v, err := history.ValueOfEDN(o.init)
+		if err != nil {
+			return usage("--init %q: want a value in JSON or EDN, like 0, nil or \"a\"", o.init)
+		}
+		o.init = string(v)
 	}
 	if o.model != "" {
 		if _, err := o.checker(o.model); err != nil {
@@ -88,15 +94,18 @@ func (o *checkOptions) validate(memory string) error {
 func (o checkOptions) checker(model string) (checker.Checker, error) {
 	switch model {
 	case "set", "set-full":
-		return sets.New(sets.Options{}), nil
+		return checker.PerKey(sets.New(sets.Options{})), nil
 	case "counter":
-		return counter.New(counter.Options{}), nil
+		return checker.PerKey(counter.New(counter.Options{})), nil
 	}
 	opts := linear.Options{Timeout: o.timeout, Memory: o.memory}
 	if o.init != "" {
 		opts.Init = json.RawMessage(o.init)
 	}
 	c, err := linear.New(model, opts)
+	if err != nil && slices.Contains(linear.Models(), model) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("unknown model %q%s; there are: %s", model,
 			nearest.Hint(model, models()), strings.Join(models(), ", "))
@@ -122,7 +131,7 @@ func (a *app) check(files []string, o checkOptions, asJSON bool) error {
 			}
 			fmt.Fprintf(a.out, "%s\n", b)
 		} else {
-			fmt.Fprintf(a.out, "%s\t%s\t%s\n", f, res.Verdict, oneLine(res.Reason))
+			fmt.Fprintf(a.out, "%s\t%s\t%s\n", oneLine(f), res.Verdict, oneLine(res.Reason))
 		}
 		if len(files) == 1 && !asJSON {
 			if err := reports.Witnesses(a.out, res); err != nil {
@@ -140,9 +149,15 @@ func (a *app) check(files []string, o checkOptions, asJSON bool) error {
 	return &exitError{code: worst}
 }
 
-// oneLine keeps a reason within its column.
+// oneLine keeps a text within its column.
 func oneLine(s string) string {
-	return strings.NewReplacer("\n", "; ", "\t", " ").Replace(strings.TrimSpace(s))
+	s = strings.NewReplacer("\r\n", "; ", "\n", "; ", "\r", "; ", "\t", " ").Replace(strings.TrimSpace(s))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // worseCode ranks a violation over data that cannot be read over unknown.
@@ -179,6 +194,10 @@ func (a *app) checkFile(path string, o checkOptions) (reports.Results, error) {
 		return res, readErr
 	}
 	model := o.model
+	if !slices.ContainsFunc(h.Events, func(e history.Event) bool { return e.Process >= 0 }) {
+		res.Reason = "the history has no operation of a client"
+		return res, readErr
+	}
 	if model == "" {
 		var err error
 		if model, err = suggestModel(h); err != nil {
@@ -217,27 +236,38 @@ func runDirOf(path string) (string, bool) {
 // suggestModel picks the model by the names of the operations.
 func suggestModel(h *history.History) (string, error) {
 	fs := map[string]bool{}
-	arrays := false
+	numbers := false
+	keyed := history.Keyed(h)
 	for _, e := range h.Events {
 		if e.Process < 0 {
 			continue
 		}
 		fs[e.F] = true
-		arrays = arrays || e.F == "read" && e.Kind == history.OK && strings.HasPrefix(strings.TrimSpace(string(e.Value)), "[")
+		numbers = numbers || e.F == "read" && e.Kind == history.OK && isNumber(e.Value, keyed)
 	}
 	switch {
 	case fs["acquire"] || fs["release"]:
 		return "mutex", nil
 	case fs["cas"]:
 		return "cas-register", nil
-	case fs["write"]:
+	case fs["write"], len(fs) == 1 && fs["read"]:
 		return "register", nil
-	case fs["add"] && arrays:
-		return "set", nil
-	case fs["add"]:
+	case fs["add"] && numbers:
 		return "counter", nil
+	case fs["add"]:
+		return "set", nil
 	}
 	return "", fmt.Errorf("the operations do not tell the model; give --model, one of %s", strings.Join(models(), ", "))
+}
+
+// isNumber says whether a value, behind its key, is a number.
+func isNumber(v json.RawMessage, keyed bool) bool {
+	var pair []json.RawMessage
+	if keyed && json.Unmarshal(v, &pair) == nil && len(pair) == 2 {
+		v = pair[1]
+	}
+	var n json.Number
+	return len(v) > 0 && v[0] != '"' && json.Unmarshal(v, &n) == nil && n != ""
 }
 
 // checkRun judges a run directory: the checks of its workload, whether its
