@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	seeds   = flag.Int("seeds", 3, "seeds for each planted bug in TestPower")
-	healthy = flag.Int("healthy", 6, "seeds for each healthy system in TestPowerHealthy")
+	seeds   = flag.Int("seeds", 2, "seeds for each planted bug in TestPower")
+	healthy = flag.Int("healthy", 3, "seeds for each healthy system in TestPowerHealthy")
 )
 
 // simRun runs the command line in this process and returns the results.
