@@ -37,6 +37,9 @@ func Rand(seed uint64, stream uint64) *rand.Rand {
 // SystemSeed is the seed that a target gets, split from the plan's.
 func SystemSeed(seed uint64) uint64 { return Rand(seed, streamSystem).Uint64() }
 
+// maxFaults bounds a schedule.
+const maxFaults = 1_000_000
+
 // Schedule draws the fault schedule of a plan: a pure function of it.
 func Schedule(p plan.Plan, kinds []nemesis.Kind) (nemesis.Schedule, error) {
 	rng := Rand(p.Seed, streamSchedule)
@@ -53,6 +56,9 @@ func Schedule(p plan.Plan, kinds []nemesis.Kind) (nemesis.Schedule, error) {
 			}
 			s = append(s, nemesis.Step{At: f.At, For: f.For, Fault: fault})
 			continue
+		}
+		if f.Every > 0 && (f.Every < 10*time.Millisecond || p.TimeLimit/f.Every > maxFaults) {
+			return nil, fmt.Errorf("fault %s every %v in a time limit of %v: want at least 10ms, and at most %d faults", f.Name, f.Every, p.TimeLimit, maxFaults)
 		}
 		periodic = append(periodic, f)
 	}

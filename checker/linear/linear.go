@@ -99,6 +99,13 @@ func (l *linear) Check(ctx context.Context, h *history.History) (checker.Result,
 	stop, done := stopAfter(ctx, l.o.Timeout)
 	results := l.decide(stop, keys)
 	done()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		for i := range results {
+			if results[i].why == outOfTime {
+				results[i].reason = "interrupted before it was decided"
+			}
+		}
+	}
 	stop, done = stopAfter(ctx, shrinkTime)
 	defer done()
 	return l.result(stop, h, results)

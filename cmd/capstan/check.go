@@ -139,8 +139,11 @@ func (a *app) check(files []string, o checkOptions, asJSON bool) error {
 			}
 		}
 		worst = worseCode(worst, code)
-		if a.ctx.Err() != nil {
-			return &exitError{code: exitInterrupted}
+		if a.stop.Err() != nil { // the rest would be undecided
+			if worst != exitInvalid {
+				worst = exitInterrupted
+			}
+			break
 		}
 	}
 	if worst == exitValid {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -35,5 +36,19 @@ func TestErrorsWithoutCodeAreUsage(t *testing.T) {
 	var e *exitError
 	if err := fmt.Errorf("wrapped: %w", withCode(exitData, errors.New("x"))); !errors.As(err, &e) || e.code != exitData {
 		t.Errorf("code lost: %v", err)
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+// A result that nobody could read is no success.
+func TestLostOutput(t *testing.T) {
+	for _, args := range [][]string{{"list"}, {"plan"}, {"version"}} {
+		var errs strings.Builder
+		if code := execute(args, full{}, &errs); code != exitEnvironment || !strings.Contains(errs.String(), "no space left") {
+			t.Errorf("%v: exit %d, %s", args, code, errs.String())
+		}
 	}
 }

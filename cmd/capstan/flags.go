@@ -111,8 +111,8 @@ func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 		p.Level[k] = v
 	}
 	switch {
-	case p.Concurrency < 1:
-		errs = append(errs, fmt.Errorf("--concurrency %d: want at least 1", p.Concurrency))
+	case p.Concurrency < 1 || p.Concurrency > 100000:
+		errs = append(errs, fmt.Errorf("--concurrency %d: want 1 to 100000", p.Concurrency))
 	case given("nodes") && p.Nodes < 1:
 		errs = append(errs, fmt.Errorf("--nodes %d: want at least 1", p.Nodes))
 	case p.OpsPerKey < 0:

@@ -68,6 +68,8 @@ type app struct {
 }
 
 func execute(args []string, out, errOut io.Writer) (code int) {
+	sink := &sink{w: out}
+	out = sink
 	a := &app{out: out, err: errOut}
 	var release func()
 	a.stop, a.ctx, release = signals(errOut)
@@ -78,6 +80,10 @@ func execute(args []string, out, errOut io.Writer) (code int) {
 	root.SetErr(errOut)
 	err := root.ExecuteContext(a.ctx)
 	if err == nil {
+		if sink.err != nil {
+			fmt.Fprintf(errOut, "error: write the result: %v\n", sink.err)
+			return exitEnvironment
+		}
 		return exitValid
 	}
 	var e *exitError
@@ -87,7 +93,28 @@ func execute(args []string, out, errOut io.Writer) (code int) {
 	if e.err != nil {
 		fmt.Fprintf(errOut, "error: %v\n", e.err)
 	}
+	if sink.err != nil && e.code != exitInvalid {
+		if e.err == nil {
+			fmt.Fprintf(errOut, "error: write the result: %v\n", sink.err)
+		}
+		return exitEnvironment
+	}
 	return e.code
+}
+
+// sink remembers the first error of writing, so that a result that nobody got
+// is not taken for one.
+type sink struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	if s.err == nil {
+		s.err = err
+	}
+	return n, err
 }
 
 // signals splits interrupts in two: the first ends stop, the second ctx. A
@@ -132,6 +159,7 @@ or history, 69 environment (engine, image, cluster), 70 bug, 130 interrupted.`,
   capstan run postgres/async --level read=replica
   capstan check history.edn --model cas-register
   capstan list`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
