@@ -88,3 +88,9 @@ func Abandoned(r TestRun) bool {
 	}
 	return inventory{containers: []container.Summary{holder}}.abandoned(self(), now)["run"]
 }
+
+// Hang stops renewing the leases, as a harness that hangs does.
+func (c *Cluster) Hang() {
+	c.stop()
+	c.leases.Wait()
+}

@@ -197,3 +197,28 @@ func TestUnknownLink(t *testing.T) {
 		}
 	}
 }
+
+// TestLapsedCut: a harness that hung for too long and goes on is told that its
+// cut did not last.
+func TestLapsedCut(t *testing.T) {
+	e := testEngine(t)
+	c := testCluster(t, e, docker.Bare(2))
+	if err := c.Net.Apply(t.Context(), links("n1>n2")); err != nil {
+		t.Fatal(err)
+	}
+	c.Hang()
+	took := until(t, 10*time.Second, func() error {
+		if strings.Contains(in(t, e, c.Nodes[1], "iptables", "-S", "CAPSTAN-IN"), "DROP") {
+			return errors.New("n2 still drops")
+		}
+		return nil
+	})
+	t.Logf("healed %v after the last word", took)
+	if err := c.Net.Apply(t.Context(), links("n1>n2")); !errors.Is(err, docker.ErrLapsed) || !strings.Contains(err.Error(), "n2: cut ended") {
+		t.Errorf("apply after the lapse: %v", err)
+	}
+	expect(t, c, links("n1>n2"))
+	if err := c.Net.Apply(t.Context(), cluster.LinkState{}); err != nil {
+		t.Errorf("apply after that: %v", err)
+	}
+}
