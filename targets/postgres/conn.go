@@ -72,11 +72,12 @@ func (c *Conn) Close() error {
 func (c *Conn) Closed() bool { return c.s.IsClosed() }
 
 // query makes a read. The node tells in the same statement whether it is a
-// standby. Reads have no effect, so that every error is definite.
+// standby. A read that got no answer is as unknown as a write: it has no effect
+// in any case, but a timeout is no refusal, and availability tells them apart.
 func (c *Conn) query(ctx context.Context, column string, args ...any) (string, error) {
 	row, err := c.s.row(ctx, "SELECT pg_is_in_recovery(), "+column, args...)
 	if err != nil {
-		return "", notApplied(err)
+		return "", classify(err)
 	}
 	if row[0] == "t" && c.read == readPrimary {
 		return "", notApplied(fmt.Errorf("%s is a standby; level read=primary", c.node))
