@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"os"
@@ -34,6 +36,32 @@ func (e *Error) Error() string {
 	return s + e.Msg
 }
 
+// place is where a field stands in a plan file.
+type place struct {
+	file      string
+	line, col int
+}
+
+// Blame says where in its file the field stands that err is about; an err
+// about a field that came from elsewhere stays as it is. Fields are named by
+// their path, like "level.read" or "faults[1]".
+func (p Plan) Blame(field string, err error) error {
+	at, ok := p.places[field]
+	if !ok || err == nil {
+		return err
+	}
+	return &Error{File: at.file, Line: at.line, Col: at.col, Field: field, Msg: err.Error()}
+}
+
+// Override says that a field no longer comes from the plan's file.
+func (p *Plan) Override(field string) {
+	for name := range p.places {
+		if name == field || strings.HasPrefix(name, field+"[") || strings.HasPrefix(name, field+".") {
+			delete(p.places, name)
+		}
+	}
+}
+
 // ReadFile reads a plan file on top of base: fields that the file does not
 // name keep their value.
 func ReadFile(path string, base Plan) (Plan, error) {
@@ -47,15 +75,20 @@ func ReadFile(path string, base Plan) (Plan, error) {
 // Parse reads a plan in YAML on top of base. It reports every mistake that it
 // finds, joined, each an *Error; file is only used in them.
 func Parse(file string, text []byte, base Plan) (Plan, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	var doc, more yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
 		return base, syntaxError(file, err)
+	}
+	if err := dec.Decode(&more); err == nil {
+		return base, &Error{File: file, Line: more.Line, Col: more.Column, Msg: "a second document begins here; a plan file holds one plan"}
 	}
 	if len(doc.Content) == 0 {
 		return base, &Error{File: file, Line: 1, Col: 1, Msg: "the plan is empty; want at least `target: NAME`"}
 	}
-	d := &decoder{file: file}
 	p := base
+	p.places = map[string]place{}
+	d := &decoder{file: file, places: p.places}
 	p.Level = maps.Clone(base.Level)
 	d.fields(doc.Content[0], "", map[string]func(*yaml.Node, string){
 		"target":        func(n *yaml.Node, at string) { p.Target = d.str(n, at) },
@@ -88,8 +121,14 @@ func syntaxError(file string, err error) error {
 
 // decoder turns nodes into values and collects what is wrong with them.
 type decoder struct {
-	file string
-	errs []error
+	file   string
+	places map[string]place
+	errs   []error
+}
+
+// here notes where a field stands.
+func (d *decoder) here(n *yaml.Node, at string) {
+	d.places[at] = place{d.file, n.Line, n.Column}
 }
 
 func (d *decoder) errorf(n *yaml.Node, at, format string, args ...any) {
@@ -117,6 +156,7 @@ func (d *decoder) fields(n *yaml.Node, at string, read map[string]func(*yaml.Nod
 			d.errorf(k, path, "the field is given twice")
 		default:
 			seen[k.Value] = true
+			d.here(v, path)
 			f(v, path)
 		}
 	}
@@ -135,8 +175,9 @@ func (d *decoder) faults(n *yaml.Node, at string) []Fault {
 	for i, item := range n.Content {
 		path := fmt.Sprintf("%s[%d]", at, i)
 		item = follow(item)
+		d.here(item, path)
 		if item.Kind == yaml.ScalarNode {
-			faults = append(faults, Fault{Name: d.str(item, path), Line: item.Line})
+			faults = append(faults, Fault{Name: d.str(item, path)})
 			continue
 		}
 		faults = append(faults, d.fault(item, path))
@@ -145,9 +186,12 @@ func (d *decoder) faults(n *yaml.Node, at string) []Fault {
 }
 
 func (d *decoder) fault(n *yaml.Node, at string) Fault {
-	f := Fault{Line: n.Line}
+	var f Fault
 	d.fields(n, at, map[string]func(*yaml.Node, string){
-		"fault": func(n *yaml.Node, at string) { f.Name = d.str(n, at) },
+		"fault": func(n *yaml.Node, field string) {
+			f.Name = d.str(n, field)
+			d.here(n, at) // a fault that cannot be had is blamed on its name
+		},
 		"every": func(n *yaml.Node, at string) { f.Every = d.duration(n, at) },
 		"for":   func(n *yaml.Node, at string) { f.For = d.duration(n, at) },
 		"at":    func(n *yaml.Node, at string) { f.At, f.Once = d.durationOrZero(n, at), true },
@@ -184,6 +228,7 @@ func (d *decoder) strings(n *yaml.Node, at string) map[string]string {
 		if _, ok := m[k]; ok {
 			d.errorf(n.Content[i], at+"."+k, "the level is given twice")
 		}
+		d.here(v, at+"."+k)
 		m[k] = d.str(v, at+"."+k)
 	}
 	return m

@@ -42,6 +42,8 @@ type Plan struct {
 	Seed        uint64
 	// Faults are the disturbances; empty means none.
 	Faults []Fault
+
+	places map[string]place
 }
 
 // Fault is an entry of a plan's schedule. With At it happens once, otherwise
@@ -57,8 +59,6 @@ type Fault struct {
 	At time.Duration
 	// Once is true if At was given.
 	Once bool
-	// Line is where the entry stands in its file; 0 on the command line.
-	Line int
 }
 
 // Default is the plan of `capstan run` without any argument.

@@ -22,11 +22,29 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, p.YAML())
 	}
-	for i := range got.Faults {
-		got.Faults[i].Line = 0
-	}
-	if !reflect.DeepEqual(got, p) {
+	again := string(got.YAML())
+	if again != string(p.YAML()) || !reflect.DeepEqual(got.Faults, p.Faults) || !reflect.DeepEqual(got.Level, p.Level) {
 		t.Errorf("got %+v\nwant %+v", got, p)
+	}
+}
+
+func TestBlame(t *testing.T) {
+	p, err := plan.Parse("p.yaml", []byte("target: smi\nlevel: {read: x}\nfaults:\n  - kil\n  - {for: 1s, fault: pasue}\n"), plan.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := errors.New("wrong")
+	for field, want := range map[string]string{
+		"target": "p.yaml:1:9: target: wrong", "level.read": "p.yaml:2:15: level.read: wrong",
+		"faults[0]": "p.yaml:4:5: faults[0]: wrong", "faults[1]": "p.yaml:5:22: faults[1]: wrong", "nodes": "wrong",
+	} {
+		if got := p.Blame(field, wrong); got.Error() != want {
+			t.Errorf("%s: got %q, want %q", field, got, want)
+		}
+	}
+	p.Override("faults")
+	if got := p.Blame("faults[0]", wrong); got.Error() != "wrong" || p.Blame("target", nil) != nil {
+		t.Errorf("got %q", got)
 	}
 }
 

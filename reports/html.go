@@ -78,14 +78,14 @@ func makePage(r Run) page {
 	ops := operations(r.History)
 	p := page{
 		Run: r, Style: template.CSS(reportStyle), Headline: Headline(r.Results.Verdict),
-		Verdict: r.Results.Verdict.String(), Why: why(r), Claim: claim(r), Rerun: Rerun(r),
+		Verdict: r.Results.Verdict.String(), Why: why(r), Claim: claim(r), Rerun: clean(Rerun(r)),
 		Started:   r.Info.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
 		Broken:    r.Results.Verdict == checker.Invalid,
 		Witnesses: witnesses(r.Results.Checks, r.History, ops),
-		PlanText:  string(r.Plan.YAML()),
+		PlanText:  clean(string(r.Plan.YAML())),
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Plan.Level)) {
-		p.Levels = append(p.Levels, fact{k, r.Plan.Level[k]})
+		p.Levels = append(p.Levels, fact{clean(k), clean(r.Plan.Level[k])})
 	}
 	p.MoreAnomalies = moreAnomalies(r.Results.Checks)
 	p.Timeline = makeTimeline(r.History, ops, anomalyMarks(r.Results.Checks))
@@ -250,13 +250,13 @@ func facts(r Run) []fact {
 		clock = "virtual: the same seed gives the same history, byte by byte"
 	}
 	fs := []fact{
-		{"Nodes", strings.Join(r.Info.Nodes, " ")},
+		{"Nodes", clean(strings.Join(r.Info.Nodes, " "))},
 		{"Clients", fmt.Sprintf("%d at a time, pinned to their nodes", r.Plan.Concurrency)},
 		{"Length", short(r.Info.Duration)},
 		{"Time", clock},
 		{"Command to ready cluster", boot},
 		{"Checks took", short(r.Results.Checked)},
-		{"capstan", r.Info.Capstan},
+		{"capstan", clean(r.Info.Capstan)},
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Info.Versions)) {
 		fs = append(fs, fact{clean(k), clean(r.Info.Versions[k])})

@@ -36,7 +36,7 @@ func operations(h *history.History) []operation {
 		if e.Kind == history.Invoke {
 			open[e.Process] = len(ops)
 			ops = append(ops, operation{
-				Invoke: e.Index, Complete: -1, Process: e.Process, Node: e.Node, F: e.F,
+				Invoke: e.Index, Complete: -1, Process: e.Process, Node: clean(e.Node), F: clean(e.F),
 				In: show(e.Value), Outcome: history.Info, Start: e.Time, End: end, Open: true,
 			})
 			continue
@@ -44,7 +44,7 @@ func operations(h *history.History) []operation {
 		i, ok := open[e.Process]
 		if !ok {
 			i = len(ops)
-			ops = append(ops, operation{Invoke: -1, Process: e.Process, Node: e.Node, F: e.F, In: show(e.Value), Start: e.Time})
+			ops = append(ops, operation{Invoke: -1, Process: e.Process, Node: clean(e.Node), F: clean(e.F), In: show(e.Value), Start: e.Time})
 		}
 		delete(open, e.Process)
 		o := &ops[i]
@@ -134,6 +134,7 @@ func clean(s string) string {
 // control is true for all that is neither printable nor a line break.
 func control(r rune) bool {
 	return r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r == 0xfffe || r == 0xffff ||
+		r == 0x200e || r == 0x200f || r == 0x061c || // direction marks
 		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 

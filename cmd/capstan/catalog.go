@@ -99,17 +99,17 @@ func resolve(p plan.Plan, schedule func(plan.Plan) (nemesis.Schedule, error)) (s
 	var errs []error
 	var err error
 	if s.target, s.topology, err = findTopology(p.Target); err != nil {
-		errs = append(errs, err)
+		errs = append(errs, p.Blame("target", err))
 	} else {
 		p.Target = s.target.Name() + "/" + s.topology.Name
 		p, err = fillTopology(p, s.topology)
 		errs = append(errs, err)
 	}
 	if s.workload, err = named("workload", p.Workload, allWorkloads(p, "")); err != nil {
-		errs = append(errs, err)
+		errs = append(errs, p.Blame("workload", err))
 	} else if s.target != nil {
 		if _, err := s.workload.Bind(s.topology.Conn); err != nil {
-			errs = append(errs, fmt.Errorf("target %s cannot do workload %s: %w", p.Target, p.Workload, err))
+			errs = append(errs, p.Blame("workload", fmt.Errorf("target %s cannot do workload %s: %w", p.Target, p.Workload, err)))
 		}
 	}
 	p.Fill()
@@ -119,7 +119,7 @@ func resolve(p plan.Plan, schedule func(plan.Plan) (nemesis.Schedule, error)) (s
 	}
 	s.plan = p
 	s.schedule, err = schedule(p)
-	return s, err
+	return s, p.Blame("faults", err)
 }
 
 // fillTopology sets nodes and levels to their defaults and checks the others.
@@ -129,7 +129,7 @@ func fillTopology(p plan.Plan, t targets.Topology) (plan.Plan, error) {
 		p.Nodes = t.Nodes
 	}
 	if p.Nodes < t.Min || p.Nodes > t.Max {
-		errs = append(errs, fmt.Errorf("target %s takes %d to %d nodes, not %d", p.Target, t.Min, t.Max, p.Nodes))
+		errs = append(errs, p.Blame("nodes", fmt.Errorf("target %s takes %d to %d nodes, not %d", p.Target, t.Min, t.Max, p.Nodes)))
 	}
 	given := p.Level
 	p.Level = map[string]string{}
@@ -143,15 +143,15 @@ func fillTopology(p plan.Plan, t targets.Topology) (plan.Plan, error) {
 		case !ok:
 			v = l.Default
 		case len(l.Values) > 0 && !slices.Contains(l.Values, v):
-			errs = append(errs, fmt.Errorf("level %s of %s cannot be %q%s; it can be: %s",
-				l.Name, p.Target, v, nearest.Hint(v, l.Values), strings.Join(l.Values, ", ")))
+			errs = append(errs, p.Blame("level."+l.Name, fmt.Errorf("level %s of %s cannot be %q%s; it can be: %s",
+				l.Name, p.Target, v, nearest.Hint(v, l.Values), strings.Join(l.Values, ", "))))
 		}
 		p.Level[l.Name] = v
 	}
 	for name := range given {
 		if !slices.Contains(names, name) {
-			errs = append(errs, fmt.Errorf("target %s has no level %q%s; there are: %s",
-				p.Target, name, nearest.Hint(name, names), strings.Join(names, ", ")))
+			errs = append(errs, p.Blame("level."+name, fmt.Errorf("target %s has no level %q%s; there are: %s",
+				p.Target, name, nearest.Hint(name, names), strings.Join(names, ", "))))
 		}
 	}
 	return p, errors.Join(errs...)
@@ -159,17 +159,14 @@ func fillTopology(p plan.Plan, t targets.Topology) (plan.Plan, error) {
 
 func checkFaults(p plan.Plan, t targets.Topology) []error {
 	var errs []error
-	for _, f := range p.Faults {
+	for i, f := range p.Faults {
 		_, err := nemesis.Parse(allFaults(), f.Name)
 		kind, _, _ := strings.Cut(f.Name, ":")
 		if err == nil && t.Name != "" && !slices.Contains(t.Faults, kind) {
 			err = fmt.Errorf("target %s cannot have fault %s; it can have: %s",
 				p.Target, kind, strings.Join(append(slices.Clone(t.Faults), "none"), ", "))
 		}
-		if err != nil && f.Line > 0 {
-			err = fmt.Errorf("line %d: %w", f.Line, err)
-		}
-		errs = append(errs, err)
+		errs = append(errs, p.Blame(fmt.Sprintf("faults[%d]", i), err))
 	}
 	return errs
 }

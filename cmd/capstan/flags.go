@@ -51,6 +51,7 @@ func (f *planFlags) plan(cmd *cobra.Command, args []string) (subject, error) {
 	}
 	if len(args) > 0 {
 		p.Target = args[0]
+		p.Override("target")
 	}
 	if err := f.override(cmd, &p); err != nil {
 		return subject{}, withCode(exitUsage, err)
@@ -59,11 +60,11 @@ func (f *planFlags) plan(cmd *cobra.Command, args []string) (subject, error) {
 		return harness.Schedule(p, allFaults())
 	})
 	if err != nil {
-		code := exitUsage
-		if f.file != "" {
-			code, err = exitData, fmt.Errorf("%s: %w", f.file, err)
+		var placed *plan.Error
+		if errors.As(err, &placed) {
+			return s, withCode(exitData, err)
 		}
-		return s, withCode(code, err)
+		return s, withCode(exitUsage, err)
 	}
 	return s, nil
 }
@@ -71,7 +72,13 @@ func (f *planFlags) plan(cmd *cobra.Command, args []string) (subject, error) {
 // override applies the flags that were given.
 func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 	var errs []error
-	given := cmd.Flags().Changed
+	given := func(flag string) bool {
+		if !cmd.Flags().Changed(flag) {
+			return false
+		}
+		p.Override(flag)
+		return true
+	}
 	if given("workload") {
 		p.Workload = f.workload
 	}
@@ -101,6 +108,7 @@ func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 	if given("fault") {
 		faults, err := parseFaults(f.fault)
 		p.Faults, errs = faults, append(errs, err)
+		p.Override("faults")
 	}
 	for _, l := range f.level {
 		k, v, ok := strings.Cut(l, "=")
@@ -109,6 +117,7 @@ func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 			continue
 		}
 		p.Level[k] = v
+		p.Override("level." + k)
 	}
 	switch {
 	case p.Concurrency < 1 || p.Concurrency > 100000:

@@ -27,13 +27,14 @@ func (a *app) reportCommand() *cobra.Command {
 	}
 }
 
-// report renders a run directory, checking it first if nobody has.
+// report renders a run directory, checking it first if nobody has, or if what
+// the checks said cannot be read any more.
 func (a *app) report(dir string) error {
-	var run reports.Run
-	var err error
-	if _, statErr := os.Stat(plan.Dir(dir).Results()); statErr == nil {
-		run, err = reports.Load(dir)
-	} else {
+	run, err := reports.Load(dir)
+	if err != nil {
+		if _, statErr := os.Stat(plan.Dir(dir).Results()); statErr == nil {
+			fmt.Fprintf(a.err, "warning: %v; checking again\n", err)
+		}
 		run, err = checkRun(a.stop, dir, checkOptions{})
 	}
 	if err != nil {
