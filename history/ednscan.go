@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/big"
@@ -308,7 +309,27 @@ func (s *ednScanner) dispatch(b []byte, depth int) ([]byte, error) {
 	if len(s.tok) == 0 {
 		return b, s.fail("got %q after #, want a tag or a set", string(c))
 	}
-	return s.form(b, depth+1)
+	tuple := string(s.tok) == "jepsen.independent.Tuple"
+	start := len(b)
+	b, err := s.form(b, depth+1)
+	if tuple && err == nil {
+		b = asPair(b, start)
+	}
+	return b, err
+}
+
+// asPair turns the map {"key": k, "value": v} that begins at start into the
+// pair [k,v], which is the other way that Jepsen writes a tuple.
+func asPair(b []byte, start int) []byte {
+	var t map[string]json.RawMessage
+	if json.Unmarshal(b[start:], &t) != nil || len(t) != 2 || t["key"] == nil || t["value"] == nil {
+		return b
+	}
+	pair, err := json.Marshal([]json.RawMessage{t["key"], t["value"]})
+	if err != nil {
+		return b
+	}
+	return append(b[:start], pair...)
 }
 
 // token reads up to the next delimiter into s.tok.
