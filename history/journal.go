@@ -184,10 +184,19 @@ func (j *Journal) Close() error {
 
 // reorder replaces the file by one in order of time, atomically.
 func (j *Journal) reorder() error {
-	h, err := ReadFile(j.path)
+	f, err := os.Open(j.path)
 	if err != nil {
 		return fmt.Errorf("sort journal: %w", err)
 	}
+	defer f.Close()
+	h := &History{}
+	for e, err := range Scan(f) {
+		if err != nil {
+			return fmt.Errorf("sort journal: %w", err)
+		}
+		h.Events = append(h.Events, e)
+	}
+	h.Sort()
 	for i := range h.Events {
 		h.Events[i].Index = i
 	}

@@ -3,6 +3,7 @@ package history
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -67,8 +68,10 @@ func inFile(path string, err error) error {
 // *ParseError tells the line.
 //
 // Without any times an event's time is its position, so that the order is
-// kept; an event that lacks only its own takes its predecessor's. Events that
-// are not in order of time are sorted, see Sort.
+// kept; an event that lacks only its own takes its predecessor's. The order of
+// the events is that of their indexes if all have one, else that of the file;
+// times that go back against it are pulled along. Only where calls do not pair
+// up in that order are the events sorted by time.
 func Read(r io.Reader) (*History, error) { return readSized(r, 0) }
 
 func readSized(r io.Reader, size int64) (*History, error) {
@@ -212,17 +215,21 @@ func (l *lines) raw() ([]byte, error) {
 
 // settler collects events and gives those without a time one.
 type settler struct {
-	events []Event
-	timed  int   // how many had a time
-	holes  []int // which had none, if any had
-	size   int64 // of the input, 0 if unknown
-	read   int64 // of that so far
+	events  []Event
+	indexed int   // how many had an index
+	timed   int   // how many had a time
+	holes   []int // which had none, if any had
+	size    int64 // of the input, 0 if unknown
+	read    int64 // of that so far
 }
 
 // reserveAt is how many events it takes to guess how many there will be.
 const reserveAt = 1 << 14
 
 func (s *settler) add(e Event, h has) {
+	if h.index {
+		s.indexed++
+	}
 	if h.time {
 		s.timed++
 	} else {
@@ -235,29 +242,66 @@ func (s *settler) add(e Event, h has) {
 	s.events = append(s.events, e)
 }
 
+// history settles the order. That of the file is the order of a history, as
+// in Jepsen, whose times need not agree with it: they are stamped elsewhere.
+// Where every event has an index and the file is not in their order, the
+// indexes are the order. Times that go back are then pulled along. Only if
+// calls do not pair up in that order are the events sorted by time instead.
 func (s *settler) history() *History {
-	if s.timed == 0 {
-		for i := range s.events {
-			s.events[i].Time = time.Duration(i)
-		}
-	} else {
-		for _, i := range s.holes {
-			if i > 0 {
-				s.events[i].Time = s.events[i-1].Time
-			}
+	for _, i := range s.holes {
+		if i > 0 {
+			s.events[i].Time = s.events[i-1].Time
 		}
 	}
 	h := &History{Events: s.events}
-	h.Sort()
+	if s.indexed == len(s.events) {
+		h.sortByIndex()
+	}
+	if s.timed == 0 {
+		for i := range h.Events {
+			h.Events[i].Time = time.Duration(i)
+		}
+	}
+	if slices.IsSortedFunc(h.Events, byTime) {
+		return h
+	}
+	if _, err := Pairs(h); err != nil {
+		sorted := &History{Events: slices.Clone(h.Events)}
+		slices.SortStableFunc(sorted.Events, byTime)
+		if _, err := Pairs(sorted); err == nil {
+			return sorted
+		}
+	}
+	for i := 1; i < len(h.Events); i++ {
+		h.Events[i].Time = max(h.Events[i].Time, h.Events[i-1].Time)
+	}
 	return h
 }
+
+// sortByIndex brings the events into the order of their indexes, unless two
+// have the same, which then say nothing about the order.
+func (h *History) sortByIndex() {
+	byIndex := func(a, b Event) int { return cmp.Compare(a.Index, b.Index) }
+	if slices.IsSortedFunc(h.Events, byIndex) {
+		return
+	}
+	sorted := slices.Clone(h.Events)
+	slices.SortStableFunc(sorted, byIndex)
+	for i := 1; i < len(sorted); i++ {
+		if sorted[i].Index == sorted[i-1].Index {
+			return
+		}
+	}
+	h.Events = sorted
+}
+
+func byTime(a, b Event) int { return cmp.Compare(a.Time, b.Time) }
 
 // Sort brings the events into order of time. At equal times their order
 // stays. The events of one process stay in their order too: one that is
 // earlier than its predecessor gets the predecessor's time, so that a call
 // cannot end before it began. Indexes are not changed.
 func (h *History) Sort() {
-	byTime := func(a, b Event) int { return int(min(max(a.Time-b.Time, -1), 1)) }
 	if slices.IsSortedFunc(h.Events, byTime) {
 		return
 	}

@@ -64,8 +64,35 @@ func TestReadKeepsOrderWithoutTimes(t *testing.T) {
 	for _, e := range events {
 		order = append(order, fmt.Sprint(e.Index, " ", int64(e.Time)))
 	}
-	if got := strings.Join(order, ", "); got != "1 40, 2 40, 0 50" {
-		t.Errorf("got %s", got)
+	if got := strings.Join(order, ", "); got != "0 50, 1 50, 2 50" {
+		t.Errorf("the order of the file is that of the history: got %s", got)
+	}
+}
+
+func TestReadOrder(t *testing.T) {
+	const line = `{"type":%q,"f":"x","process":%d,"time":%d,"index":%d}`
+	for name, tt := range map[string]struct {
+		lines []string
+		want  string
+	}{
+		"by index where all have one": {
+			[]string{fmt.Sprintf(line, "ok", 1, 9, 7), fmt.Sprintf(line, "invoke", 1, 3, 2)}, "2@3 7@9"},
+		"the file's where indexes repeat": {
+			[]string{fmt.Sprintf(line, "invoke", 1, 3, 5), fmt.Sprintf(line, "ok", 1, 9, 5)}, "5@3 5@9"},
+		"times that go back are pulled along": {
+			[]string{fmt.Sprintf(line, "invoke", 1, 5, 0), fmt.Sprintf(line, "ok", 1, 9, 1), fmt.Sprintf(line, "invoke", 2, 8, 2)},
+			"0@5 1@9 2@9"},
+		"by time where calls do not pair up otherwise": {
+			[]string{`{"type":"ok","f":"x","process":1,"time":9}`, `{"type":"invoke","f":"x","process":2,"time":4}`,
+				`{"type":"invoke","f":"x","process":1,"time":3}`}, "2@3 1@4 0@9"},
+	} {
+		var got []string
+		for _, e := range read(t, strings.Join(tt.lines, "\n")+"\n") {
+			got = append(got, fmt.Sprintf("%d@%d", e.Index, e.Time))
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: got %v, want %s", name, got, tt.want)
+		}
 	}
 }
 
