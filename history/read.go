@@ -69,9 +69,9 @@ func inFile(path string, err error) error {
 //
 // Without any times an event's time is its position, so that the order is
 // kept; an event that lacks only its own takes its predecessor's. The order of
-// the events is that of their indexes if all have one, else that of the file;
-// times that go back against it are pulled along. Only where calls do not pair
-// up in that order are the events sorted by time.
+// the events is that of their indexes if all have one, else that of the file,
+// else that of their times: the first in which calls pair up. Times that go
+// back against it are pulled along.
 func Read(r io.Reader) (*History, error) { return readSized(r, 0) }
 
 func readSized(r io.Reader, size int64) (*History, error) {
@@ -244,9 +244,9 @@ func (s *settler) add(e Event, h has) {
 
 // history settles the order. That of the file is the order of a history, as
 // in Jepsen, whose times need not agree with it: they are stamped elsewhere.
-// Where every event has an index and the file is not in their order, the
-// indexes are the order. Times that go back are then pulled along. Only if
-// calls do not pair up in that order are the events sorted by time instead.
+// Where every event has an index of its own, the indexes are the order. Times
+// that go back are pulled along. An order in which calls do not pair up is
+// not taken if there is one in which they do, at last that of the times.
 func (s *settler) history() *History {
 	for _, i := range s.holes {
 		if i > 0 {
@@ -255,7 +255,7 @@ func (s *settler) history() *History {
 	}
 	h := &History{Events: s.events}
 	if s.indexed == len(s.events) {
-		h.sortByIndex()
+		h.reorder(func(a, b Event) int { return cmp.Compare(a.Index, b.Index) })
 	}
 	if s.timed == 0 {
 		for i := range h.Events {
@@ -266,11 +266,7 @@ func (s *settler) history() *History {
 		return h
 	}
 	if _, err := Pairs(h); err != nil {
-		sorted := &History{Events: slices.Clone(h.Events)}
-		slices.SortStableFunc(sorted.Events, byTime)
-		if _, err := Pairs(sorted); err == nil {
-			return sorted
-		}
+		h.reorder(byTime)
 	}
 	for i := 1; i < len(h.Events); i++ {
 		h.Events[i].Time = max(h.Events[i].Time, h.Events[i-1].Time)
@@ -278,21 +274,17 @@ func (s *settler) history() *History {
 	return h
 }
 
-// sortByIndex brings the events into the order of their indexes, unless two
-// have the same, which then say nothing about the order.
-func (h *History) sortByIndex() {
-	byIndex := func(a, b Event) int { return cmp.Compare(a.Index, b.Index) }
-	if slices.IsSortedFunc(h.Events, byIndex) {
+// reorder sorts the events, unless they are sorted already or calls would no
+// longer pair up.
+func (h *History) reorder(by func(a, b Event) int) {
+	if slices.IsSortedFunc(h.Events, by) {
 		return
 	}
-	sorted := slices.Clone(h.Events)
-	slices.SortStableFunc(sorted, byIndex)
-	for i := 1; i < len(sorted); i++ {
-		if sorted[i].Index == sorted[i-1].Index {
-			return
-		}
+	sorted := &History{Events: slices.Clone(h.Events)}
+	slices.SortStableFunc(sorted.Events, by)
+	if _, err := Pairs(sorted); err == nil {
+		h.Events = sorted.Events
 	}
-	h.Events = sorted
 }
 
 func byTime(a, b Event) int { return cmp.Compare(a.Time, b.Time) }
