@@ -10,7 +10,6 @@ import (
 
 	"github.com/capstan-dev/capstan/checker"
 	check "github.com/capstan-dev/capstan/checker/counter"
-	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/workloads"
 	"github.com/capstan-dev/capstan/workloads/gen"
 )
@@ -62,14 +61,14 @@ type client struct{ store Store }
 func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) {
 	switch op.F {
 	case "add":
-		var v int
-		if err := json.Unmarshal(op.Value, &v); err != nil {
-			return nil, fmt.Errorf("%w: decode add: %w", history.ErrNotApplied, err)
+		v, err := workloads.Arg[int](op.F, op.Value)
+		if err != nil {
+			return nil, err
 		}
 		return nil, c.store.Add(ctx, v)
 	case "read":
 		v, err := c.store.Get(ctx)
 		return strconv.AppendInt(nil, int64(v), 10), err
 	}
-	return nil, fmt.Errorf("%w: counter has no operation %q", history.ErrNotApplied, op.F)
+	return nil, workloads.NoSuch("counter", op)
 }

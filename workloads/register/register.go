@@ -144,15 +144,15 @@ func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) 
 		}
 		return gen.Keyed(key, strconv.AppendInt(nil, int64(v), 10)), nil
 	case "write":
-		var v int
-		if err := json.Unmarshal(arg, &v); err != nil {
-			return nil, fmt.Errorf("%w: decode write: %w", history.ErrNotApplied, err)
+		v, err := workloads.Arg[int](op.F, arg)
+		if err != nil {
+			return nil, err
 		}
 		return nil, c.store.Write(ctx, key, v)
 	case "cas":
-		var v [2]int
-		if err := json.Unmarshal(arg, &v); err != nil {
-			return nil, fmt.Errorf("%w: decode cas: %w", history.ErrNotApplied, err)
+		v, err := workloads.Arg[[2]int](op.F, arg)
+		if err != nil {
+			return nil, err
 		}
 		ok, err := c.store.CAS(ctx, key, v[0], v[1])
 		if err == nil && !ok {
@@ -160,5 +160,5 @@ func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) 
 		}
 		return nil, err
 	}
-	return nil, fmt.Errorf("%w: register has no operation %q", history.ErrNotApplied, op.F)
+	return nil, workloads.NoSuch("register", op)
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/sets"
-	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/workloads"
 	"github.com/capstan-dev/capstan/workloads/gen"
 )
@@ -69,9 +68,9 @@ type client struct{ store Store }
 func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) {
 	switch op.F {
 	case "add":
-		var v int
-		if err := json.Unmarshal(op.Value, &v); err != nil {
-			return nil, fmt.Errorf("%w: decode add: %w", history.ErrNotApplied, err)
+		v, err := workloads.Arg[int](op.F, op.Value)
+		if err != nil {
+			return nil, err
 		}
 		return nil, c.store.Add(ctx, v)
 	case "read":
@@ -83,7 +82,7 @@ func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) 
 		slices.Sort(all)
 		return appendInts(nil, all), nil
 	}
-	return nil, fmt.Errorf("%w: set has no operation %q", history.ErrNotApplied, op.F)
+	return nil, workloads.NoSuch("set", op)
 }
 
 // appendInts writes a JSON array; reads are large, and this is quick.
