@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -38,11 +39,17 @@ type LinkState struct {
 // whether packets from From arrived at To.
 type Reach map[Link]bool
 
+// ErrLapsed marks a cut that ended before it was healed, e.g. because this
+// process hung for longer than the lease that keeps it. Whatever was to be
+// done was done; the cut before it did not last.
+var ErrLapsed = errors.New("cut ended before its time")
+
 // Network changes and measures the links between nodes. Links between clients
 // and nodes are not touched.
 type Network interface {
 	// Apply makes the links be as told, all of them. It is idempotent, and
-	// returns when the state is in force everywhere.
+	// returns when the state is in force everywhere. An error that wraps
+	// ErrLapsed speaks of the state before.
 	Apply(context.Context, LinkState) error
 	// Probe sends canaries over every link in both directions and reports
 	// which ones arrived. It is traffic over the same links, not a look at

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/strength"
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/harness"
 	"github.com/capstan-dev/capstan/history"
@@ -289,6 +290,7 @@ func (brokenLoad) Bind(c io.Closer) (workloads.Client, error) {
 type fault struct {
 	log      []string
 	failHeal int
+	lapses   bool
 	panics   bool
 }
 
@@ -302,6 +304,10 @@ func (f *fault) Inject(context.Context, *cluster.Cluster, *rand.Rand) (history.F
 	d := history.FaultDetail{Fault: f.Name(), Proven: true, Proof: "yes"}
 	return d, func(context.Context) (history.FaultDetail, error) {
 		f.log = append(f.log, "undo")
+		if f.lapses {
+			f.lapses = false
+			return d, fmt.Errorf("apply links: %w", cluster.ErrLapsed)
+		}
 		f.failHeal--
 		h := d
 		h.Proven = f.failHeal < 0
@@ -325,6 +331,23 @@ func TestNemesisInjectsAndHealsInTime(t *testing.T) {
 		}
 		if j.flushes == 0 {
 			t.Error("the journal was not flushed at the end of the fault")
+		}
+	})
+}
+
+func TestFaultThatLapsedIsNotProven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j tape
+		c := config(newSystem(sleepy(100*time.Millisecond)), &j)
+		c.Schedule = nemesis.Schedule{{At: time.Second, For: time.Second, Fault: &fault{lapses: true}}}
+		harness.Run(t.Context(), t.Context(), c)
+		h := &history.History{Events: j.events}
+		ws := history.Windows(h)
+		if len(ws) != 1 || !strings.Contains(ws[0].StopErr, "not in force to its end") {
+			t.Fatalf("windows %+v", ws)
+		}
+		if res := checker.Run(t.Context(), strength.NewFaults(strength.FaultsOptions{}), h); res.Verdict != checker.Unknown {
+			t.Errorf("got %v: %s", res.Verdict, res.Reason)
 		}
 	})
 }

@@ -79,14 +79,19 @@ func (n *nemesisTask) inject(ctx context.Context, f nemesis.Fault) (d history.Fa
 	return f.Inject(ctx, n.cluster, n.rng)
 }
 
-// heal undoes a fault until the heal is proven or the time is up.
+// heal undoes a fault until the heal is proven or the time is up. A fault that
+// had ended by itself before is healed all the same, and told.
 func (n *nemesisTask) heal(ctx context.Context, undo nemesis.Undo) (history.FaultDetail, error) {
 	ctx, cancel := n.loop.Runtime.WithTimeout(context.WithoutCancel(ctx), healTimeout)
 	defer cancel()
+	var lapsed error
 	for {
 		detail, err := undo(ctx)
 		if err == nil && detail.Proven {
-			return detail, nil
+			return detail, lapsed
+		}
+		if errors.Is(err, cluster.ErrLapsed) {
+			lapsed = fmt.Errorf("the fault was not in force to its end: %w", err)
 		}
 		if n.loop.Runtime.Sleep(ctx, 200*time.Millisecond) != nil {
 			return detail, err

@@ -60,7 +60,7 @@ func doubt(w history.Window) string {
 	case !w.Proven:
 		return "was not proven in force: " + cmp.Or(w.Proof, "nothing was measured")
 	case w.StopErr != "":
-		return "could not be healed: " + w.StopErr
+		return "did not end as it should: " + w.StopErr
 	case !w.Healed:
 		return "was not proven healed"
 	}

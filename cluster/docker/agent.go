@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/capstan-dev/capstan/cluster"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/pkg/stdcopy"
 )
@@ -26,10 +27,6 @@ const (
 	// writeTimeout bounds a request's way into the pipe of a stuck agent.
 	writeTimeout = 5 * time.Second
 )
-
-// ErrLapsed marks a cut that ended before it was healed, because this process
-// hung for longer than the lease.
-var ErrLapsed = errors.New("cut ended before its time")
 
 // agent is this end of the pipe to the script in a holder. Its methods may be
 // called from any goroutine.
@@ -90,7 +87,7 @@ func (a *agent) lapse(text string) {
 	a.log.Warn("holder healed by itself", "node", a.node, "text", text)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.lapsed = fmt.Errorf("%s: %w: %s", a.node, ErrLapsed, text)
+	a.lapsed = fmt.Errorf("%s: %w: %s", a.node, cluster.ErrLapsed, text)
 }
 
 // takeLapse returns, once, that the agent healed by itself.

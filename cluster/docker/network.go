@@ -62,8 +62,8 @@ func (w *Network) learn(n *Node, reported []string) error {
 
 // Apply implements cluster.Network. It loads the rules on all nodes, then
 // commits them on all. If a cut cannot be loaded everywhere nothing changes;
-// a heal goes on where it can. The error names the nodes. It wraps ErrLapsed,
-// with the work done, if the state before did not last until now.
+// a heal goes on where it can. The error names the nodes. It wraps
+// cluster.ErrLapsed, with the work done, if the state before did not last until now.
 func (w *Network) Apply(ctx context.Context, want cluster.LinkState) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -214,7 +214,7 @@ func TestLapsedCut(t *testing.T) {
 		return nil
 	})
 	t.Logf("healed %v after the last word", took)
-	if err := c.Net.Apply(t.Context(), links("n1>n2")); !errors.Is(err, docker.ErrLapsed) || !strings.Contains(err.Error(), "n2: cut ended") {
+	if err := c.Net.Apply(t.Context(), links("n1>n2")); !errors.Is(err, cluster.ErrLapsed) || !strings.Contains(err.Error(), "n2: cut ended") {
 		t.Errorf("apply after the lapse: %v", err)
 	}
 	expect(t, c, links("n1>n2"))
