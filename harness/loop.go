@@ -197,7 +197,7 @@ func (l *Loop) perform(ctx context.Context, c *call) {
 			l.complete(c, history.Fail, c.op.Value, err)
 			// A node that refuses connections would otherwise be asked
 			// thousands of times a second.
-			l.Runtime.Sleep(ctx, min(100*time.Millisecond, l.OpTimeout)) //nolint:errcheck // woken early is fine
+			_ = l.Runtime.Sleep(ctx, min(100*time.Millisecond, l.OpTimeout)) // woken early is fine
 			l.deliver(c)
 			return
 		}

@@ -51,7 +51,7 @@ func call[In, Out any](p Pair, keyed bool) (Call[In, Out], error) {
 	}
 	var key json.RawMessage
 	if keyed {
-		key, _, _ = splitPair(first.Value)
+		key, _, _ = SplitPair(first.Value)
 		c.Key = string(key)
 	}
 	if e := p.Invoke; e != nil {

@@ -39,9 +39,9 @@ func Keyed(h *History) bool {
 
 // keyOf is the key of an event, if it may have one.
 func keyOf(e *Event) (json.RawMessage, bool) {
-	key, value, ok := splitPair(e.Value)
+	key, value, ok := SplitPair(e.Value)
 	if ok && e.F == "cas" {
-		_, _, ok = splitPair(value)
+		_, _, ok = SplitPair(value)
 	}
 	return key, ok
 }
@@ -52,7 +52,7 @@ func asksKey(e *Event) bool {
 	if e.Process == Nemesis || e.Kind != Invoke || e.F != "read" {
 		return false
 	}
-	_, value, ok := splitPair(e.Value)
+	_, value, ok := SplitPair(e.Value)
 	return ok && isNull(value)
 }
 
@@ -116,7 +116,7 @@ func keysOf(h *History) (of []int32, keys []string, counts []int) {
 		}
 		k, busy := open[e.Process]
 		if e.Kind == Invoke || only || !busy {
-			key, _, ok := splitPair(e.Value)
+			key, _, ok := SplitPair(e.Value)
 			if !ok {
 				continue
 			}
@@ -139,14 +139,15 @@ func inner(e *Event, key json.RawMessage) json.RawMessage {
 	if key == nil {
 		return e.Value
 	}
-	if k, v, ok := splitPair(e.Value); ok && string(k) == string(key) {
+	if k, v, ok := SplitPair(e.Value); ok && string(k) == string(key) {
 		return v
 	}
 	return e.Value
 }
 
-// splitPair splits a JSON array of exactly two elements.
-func splitPair(v json.RawMessage) (a, b json.RawMessage, ok bool) {
+// SplitPair splits a JSON array of exactly two elements, such as [key, value],
+// without decoding them. ok is false for anything else.
+func SplitPair(v json.RawMessage) (a, b json.RawMessage, ok bool) {
 	if len(v) == 0 || v[0] != '[' {
 		return nil, nil, false
 	}

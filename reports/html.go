@@ -75,21 +75,21 @@ func HTML(w io.Writer, r Run) error {
 }
 
 func makePage(r Run) page {
-	ops := operations(r.History)
+	ops, windows := operations(r.History), history.Windows(r.History)
 	p := page{
 		Run: r, Style: template.CSS(reportStyle), Headline: Headline(r.Results.Verdict),
-		Verdict: r.Results.Verdict.String(), Why: why(r), Claim: claim(r), Rerun: clean(Rerun(r)),
+		Verdict: r.Results.Verdict.String(), Why: why(r, windows), Claim: claim(r), Rerun: clean(Rerun(r)),
 		Started:   r.Info.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
 		Broken:    r.Results.Verdict == checker.Invalid,
-		Witnesses: witnesses(r.Results.Checks, r.History, ops),
+		Witnesses: witnesses(r.Results.Checks, windows, ops),
 		PlanText:  clean(string(r.Plan.YAML())),
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Plan.Level)) {
 		p.Levels = append(p.Levels, fact{clean(k), clean(r.Plan.Level[k])})
 	}
 	p.MoreAnomalies = moreAnomalies(r.Results.Checks)
-	p.Timeline = makeTimeline(r.History, ops, anomalyMarks(r.Results.Checks))
-	for _, w := range history.Windows(r.History) {
+	p.Timeline = makeTimeline(r.History, ops, windows, anomalyMarks(r.Results.Checks))
+	for _, w := range windows {
 		p.Windows = append(p.Windows, makeWindowRow(w))
 	}
 	if r.Results.Availability != nil {
@@ -102,14 +102,13 @@ func makePage(r Run) page {
 
 // why is the reason of the verdict in one sentence, led by the scale of what
 // was tried.
-func why(r Run) string {
+func why(r Run, windows []history.Window) string {
 	c := r.Results.Operations
 	return fmt.Sprintf("%s. %d operations: %d ok, %d fail, %d unknown; %s.",
-		strings.TrimSuffix(clean(r.Results.Reason), "."), c.Total, c.OK, c.Fail, c.Info, faultCount(r.History))
+		strings.TrimSuffix(clean(r.Results.Reason), "."), c.Total, c.OK, c.Fail, c.Info, faultCount(windows))
 }
 
-func faultCount(h *history.History) string {
-	windows := history.Windows(h)
+func faultCount(windows []history.Window) string {
 	proven := 0
 	for _, w := range windows {
 		if w.Proven {

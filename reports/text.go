@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/history"
 )
 
 // Text writes the result of a run for a terminal: verdict, why, witness in
@@ -14,7 +15,7 @@ import (
 func Text(w io.Writer, r Run) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s  %s, workload %s, seed %d\n", Headline(r.Results.Verdict), r.Plan.Target, r.Plan.Workload, r.Plan.Seed)
-	fmt.Fprintf(&b, "%s\n%s\n", wrap(why(r), 0), wrap(claim(r), 0))
+	fmt.Fprintf(&b, "%s\n%s\n", wrap(why(r, history.Windows(r.History)), 0), wrap(claim(r), 0))
 	writeWitnesses(&b, r.Results)
 	fmt.Fprintln(&b, "\nChecks")
 	for _, c := range r.Results.Checks {

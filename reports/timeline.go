@@ -72,12 +72,11 @@ type bucket struct {
 	latencies      []time.Duration
 }
 
-func makeTimeline(h *history.History, ops []operation, marks map[int]string) timeline {
+func makeTimeline(h *history.History, ops []operation, windows []history.Window, marks map[int]string) timeline {
 	end := max(lastTime(h), time.Millisecond)
 	x := func(t time.Duration) float64 {
 		return round(timeLeft + timeWidth*float64(min(max(t, 0), end))/float64(end))
 	}
-	windows := history.Windows(h)
 	buckets := fill(ops, end)
 	tl := timeline{Height: timeHeight, Left: timeLeft, Right: timeLeft + timeWidth,
 		Ticks: timeTicks(end, x), Bands: bands(windows, x), Bucket: short(end / timeBuckets)}

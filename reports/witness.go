@@ -48,7 +48,7 @@ type box struct {
 }
 
 // witnesses collects what the checks found, with the operations of each.
-func witnesses(checks []checker.Result, h *history.History, ops []operation) []witness {
+func witnesses(checks []checker.Result, windows []history.Window, ops []operation) []witness {
 	byIndex := map[int]int{}
 	for i, o := range ops {
 		for _, e := range []int{o.Invoke, o.Complete} {
@@ -57,7 +57,6 @@ func witnesses(checks []checker.Result, h *history.History, ops []operation) []w
 			}
 		}
 	}
-	windows := history.Windows(h)
 	var all []witness
 	for _, c := range checks {
 		for n, a := range c.Anomalies {

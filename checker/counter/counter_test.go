@@ -11,36 +11,9 @@ import (
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/counter"
+	"github.com/capstan-dev/capstan/checker/transcript"
 	"github.com/capstan-dev/capstan/history"
 )
-
-func parse(t testing.TB, text string) *history.History {
-	t.Helper()
-	h := &history.History{}
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		if len(f) == 0 {
-			continue
-		}
-		n := len(h.Events)
-		e := history.Event{Index: n, Time: time.Duration(n) * time.Millisecond, F: f[2], Value: json.RawMessage("null"), Process: history.Nemesis}
-		if f[0] != "nemesis" {
-			p, err := strconv.Atoi(f[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			e.Process, e.Node = p, fmt.Sprint("n", p)
-		}
-		if err := e.Kind.UnmarshalText([]byte(f[1])); err != nil {
-			t.Fatal(err)
-		}
-		if len(f) > 3 {
-			e.Value = json.RawMessage(f[3])
-		}
-		h.Events = append(h.Events, e)
-	}
-	return h
-}
 
 func TestCounter(t *testing.T) {
 	for _, c := range []struct {
@@ -89,12 +62,9 @@ func TestCounter(t *testing.T) {
 		{name: "not a counter", text: "1 invoke write 2", verdict: "unknown", reason: "event 0 is a write, but a counter knows add and read only"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			res := checker.Run(context.Background(), counter.New(counter.Options{Linearizable: c.linearizable}), parse(t, c.text))
-			var kinds []string
-			for _, a := range res.Anomalies {
-				kinds = append(kinds, a.Kind+fmt.Sprint(a.Events))
-			}
-			if res.Verdict.String() != c.verdict || strings.Join(kinds, " ") != c.kinds || !strings.Contains(res.Reason, c.reason) {
+			res := checker.Run(context.Background(), counter.New(counter.Options{Linearizable: c.linearizable}), transcript.Parse(t, c.text))
+			kinds := transcript.Kinds(res)
+			if res.Verdict.String() != c.verdict || kinds != c.kinds || !strings.Contains(res.Reason, c.reason) {
 				t.Errorf("got %s, %s: %s\nwant %s, %s: %s", res.Verdict, kinds, res.Reason, c.verdict, c.kinds, c.reason)
 			}
 		})

@@ -183,11 +183,11 @@ func (l *linear) op(p history.Pair, intern func(json.RawMessage) int32) (o op, e
 	case write:
 		o.a = intern(e.Value)
 	case cas:
-		var both []json.RawMessage
-		if json.Unmarshal(e.Value, &both) != nil || len(both) != 2 {
+		old, new, ok := history.SplitPair(e.Value)
+		if !ok {
 			return o, fmt.Errorf("event %d is a cas with the value %.60s, want [old, new]", e.Index, e.Value)
 		}
-		o.a, o.b = intern(both[0]), intern(both[1])
+		o.a, o.b = intern(old), intern(new)
 	}
 	return o, nil
 }

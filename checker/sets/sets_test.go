@@ -15,48 +15,9 @@ import (
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/sets"
+	"github.com/capstan-dev/capstan/checker/transcript"
 	"github.com/capstan-dev/capstan/history"
 )
-
-// parse reads lines "PROCESS TYPE F [VALUE]"; the line's number is the time in
-// milliseconds.
-func parse(t testing.TB, text string) *history.History {
-	t.Helper()
-	h := &history.History{}
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		if len(f) == 0 {
-			continue
-		}
-		n := len(h.Events)
-		e := history.Event{Index: n, Time: time.Duration(n) * time.Millisecond, F: f[2], Value: json.RawMessage("null")}
-		if f[0] == "nemesis" {
-			e.Process = history.Nemesis
-		} else {
-			p, err := strconv.Atoi(f[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			e.Process, e.Node = p, fmt.Sprint("n", p)
-		}
-		if err := e.Kind.UnmarshalText([]byte(f[1])); err != nil {
-			t.Fatal(err)
-		}
-		if len(f) > 3 {
-			e.Value = json.RawMessage(f[3])
-		}
-		h.Events = append(h.Events, e)
-	}
-	return h
-}
-
-func kinds(res checker.Result) string {
-	var out []string
-	for _, a := range res.Anomalies {
-		out = append(out, a.Kind+fmt.Sprint(a.Events))
-	}
-	return strings.Join(out, " ")
-}
 
 func TestSet(t *testing.T) {
 	for _, c := range []struct {
@@ -133,9 +94,9 @@ func TestSet(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			res := checker.Run(context.Background(), sets.New(sets.Options{Linearizable: c.linearizable}), parse(t, c.text))
-			if res.Verdict.String() != c.verdict || kinds(res) != c.kinds || !strings.Contains(res.Reason, c.reason) {
-				t.Errorf("got %s, %s: %s\nwant %s, %s: %s", res.Verdict, kinds(res), res.Reason, c.verdict, c.kinds, c.reason)
+			res := checker.Run(context.Background(), sets.New(sets.Options{Linearizable: c.linearizable}), transcript.Parse(t, c.text))
+			if res.Verdict.String() != c.verdict || transcript.Kinds(res) != c.kinds || !strings.Contains(res.Reason, c.reason) {
+				t.Errorf("got %s, %s: %s\nwant %s, %s: %s", res.Verdict, transcript.Kinds(res), res.Reason, c.verdict, c.kinds, c.reason)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/counter"
 	"github.com/capstan-dev/capstan/checker/linear"
 	"github.com/capstan-dev/capstan/checker/sets"
+	"github.com/capstan-dev/capstan/harness"
 	"github.com/capstan-dev/capstan/internal/nearest"
 	"github.com/capstan-dev/capstan/nemesis"
 	"github.com/capstan-dev/capstan/plan"
@@ -94,7 +95,7 @@ func findTopology(name string) (targets.Target, targets.Topology, error) {
 
 // resolve fills in what the plan leaves open and matches it with the catalog.
 // It reports everything that is wrong, not only the first.
-func resolve(p plan.Plan, schedule func(plan.Plan) (nemesis.Schedule, error)) (subject, error) {
+func resolve(p plan.Plan) (subject, error) {
 	s := subject{}
 	var errs []error
 	var err error
@@ -118,7 +119,7 @@ func resolve(p plan.Plan, schedule func(plan.Plan) (nemesis.Schedule, error)) (s
 		return s, err
 	}
 	s.plan = p
-	s.schedule, err = schedule(p)
+	s.schedule, err = harness.Schedule(p, allFaults())
 	return s, p.Blame("faults", err)
 }
 

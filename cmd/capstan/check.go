@@ -98,19 +98,11 @@ func (o checkOptions) checker(model string) (checker.Checker, error) {
 	case "counter":
 		return checker.PerKey(counter.New(counter.Options{})), nil
 	}
-	opts := linear.Options{Timeout: o.timeout, Memory: o.memory}
-	if o.init != "" {
-		opts.Init = json.RawMessage(o.init)
-	}
-	c, err := linear.New(model, opts)
-	if err != nil && slices.Contains(linear.Models(), model) {
-		return nil, err
-	}
-	if err != nil {
+	if !slices.Contains(models(), model) {
 		return nil, fmt.Errorf("unknown model %q%s; there are: %s", model,
 			nearest.Hint(model, models()), strings.Join(models(), ", "))
 	}
-	return c, nil
+	return linear.New(model, linear.Options{Init: json.RawMessage(o.init), Timeout: o.timeout, Memory: o.memory})
 }
 
 func (a *app) check(files []string, o checkOptions, asJSON bool) error {
@@ -265,13 +257,15 @@ func suggestModel(h *history.History) (string, error) {
 
 // isNumber says whether a value, behind its key, is a number.
 func isNumber(v json.RawMessage, keyed bool) bool {
-	var pair []json.RawMessage
-	if keyed && json.Unmarshal(v, &pair) == nil && len(pair) == 2 {
-		v = pair[1]
+	if _, value, ok := history.SplitPair(v); keyed && ok {
+		v = value
 	}
 	var n json.Number
 	return len(v) > 0 && v[0] != '"' && json.Unmarshal(v, &n) == nil && n != ""
 }
+
+// minOK is the least number of ok operations of a run that can be valid.
+const minOK = 100
 
 // checkRun judges a run directory: the checks of its workload, whether its
 // faults were proven, and whether it is strong enough to say anything.
@@ -313,13 +307,14 @@ func checkRun(ctx context.Context, dir string, o checkOptions) (reports.Run, err
 	}
 	checks = append(checks,
 		strength.NewFaults(strength.FaultsOptions{Expect: len(r.Plan.Faults) > 0}),
-		strength.New(strength.Options{MinOK: 100, FinalReads: len(r.Plan.Faults) > 0}))
-	r.Results, err = runChecks(ctx, r.Plan, h, checks, notes)
-	return r, err
+		strength.New(strength.Options{MinOK: minOK, FinalReads: len(r.Plan.Faults) > 0}))
+	r.Results = runChecks(ctx, r.Plan, h, checks, notes)
+	return r, nil
 }
 
-// runChecks runs each check within the plan's time.
-func runChecks(ctx context.Context, p plan.Plan, h *history.History, checks []checker.Checker, notes []string) (reports.Results, error) {
+// runChecks runs each check within the plan's time, and measures availability
+// if the calls pair up.
+func runChecks(ctx context.Context, p plan.Plan, h *history.History, checks []checker.Checker, notes []string) reports.Results {
 	began := time.Now()
 	var results []checker.Result
 	for _, c := range checks {
@@ -332,10 +327,9 @@ func runChecks(ctx context.Context, p plan.Plan, h *history.History, checks []ch
 			Reason: strings.Join(notes, "; "), Anomalies: []checker.Anomaly{}})
 	}
 	res := reports.Summarize(results, h)
-	report, err := avail.Measure(h)
-	if err == nil {
+	if report, err := avail.Measure(h); err == nil {
 		res.Availability = &report
 	}
 	res.Checked = time.Since(began)
-	return res, nil
+	return res
 }

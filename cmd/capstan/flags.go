@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/capstan-dev/capstan/harness"
-	"github.com/capstan-dev/capstan/nemesis"
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/spf13/cobra"
 )
@@ -56,9 +54,7 @@ func (f *planFlags) plan(cmd *cobra.Command, args []string) (subject, error) {
 	if err := f.override(cmd, &p); err != nil {
 		return subject{}, withCode(exitUsage, err)
 	}
-	s, err := resolve(p, func(p plan.Plan) (nemesis.Schedule, error) {
-		return harness.Schedule(p, allFaults())
-	})
+	s, err := resolve(p)
 	if err != nil {
 		var placed *plan.Error
 		if errors.As(err, &placed) {

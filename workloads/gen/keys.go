@@ -101,12 +101,12 @@ func Keyed(key int, value json.RawMessage) json.RawMessage {
 
 // SplitKeyed takes a value [key, value] apart.
 func SplitKeyed(b json.RawMessage) (key int, value json.RawMessage, err error) {
-	var kv []json.RawMessage
-	if err := json.Unmarshal(b, &kv); err != nil || len(kv) != 2 {
+	k, v, ok := history.SplitPair(b)
+	if !ok {
 		return 0, nil, fmt.Errorf("split keyed value: want [key, value], got %s", b)
 	}
-	if err := json.Unmarshal(kv[0], &key); err != nil {
+	if err := json.Unmarshal(k, &key); err != nil {
 		return 0, nil, fmt.Errorf("split keyed value: key is no integer: %w", err)
 	}
-	return key, kv[1], nil
+	return key, v, nil
 }
