@@ -85,7 +85,7 @@ func TestDeadMan(t *testing.T) {
 	}{{"killed", syscall.SIGKILL}, {"hung", syscall.SIGSTOP}} {
 		t.Run(tt.name, func(t *testing.T) {
 			id := runID(t)
-			t.Cleanup(func() { _, _ = e.Clean(context.Background(), docker.CleanOptions{Run: id}) })
+			t.Cleanup(func() { _, _ = e.Clean(context.Background(), id) })
 			child, n1, n2 := cuttingChild(t, id)
 			if passes(t.Context(), e, n1, n2) == nil {
 				t.Fatal("nothing is cut")
@@ -114,7 +114,7 @@ func TestDeadMan(t *testing.T) {
 				t.Error(err)
 			}
 			t.Logf("sweep removed %v", removed)
-			left, err := e.Clean(t.Context(), docker.CleanOptions{Run: id})
+			left, err := e.Clean(t.Context(), id)
 			if err != nil || !left.Empty() {
 				t.Errorf("after the sweep there was left: %v, %v", left, err)
 			}

@@ -44,7 +44,7 @@ func testCluster(t testing.TB, e *docker.Engine, nodes []docker.NodeSpec) *docke
 			if err := c.Close(context.Background()); err != nil {
 				t.Errorf("close: %v", err)
 			}
-			left, err := e.Clean(context.Background(), docker.CleanOptions{Run: id})
+			left, err := e.Clean(context.Background(), id)
 			if err != nil || !left.Empty() {
 				t.Errorf("after close there was left: %v, %v", left, err)
 			}

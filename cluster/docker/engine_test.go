@@ -127,7 +127,7 @@ func TestServerThatCannotStart(t *testing.T) {
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if left, err := e.Clean(t.Context(), docker.CleanOptions{Run: id}); err != nil || !left.Empty() {
+	if left, err := e.Clean(t.Context(), id); err != nil || !left.Empty() {
 		t.Errorf("after close there was left: %v, %v", left, err)
 	}
 }

@@ -64,25 +64,14 @@ func (e *Engine) Sweep(ctx context.Context) (Removed, error) {
 	return e.removeAll(ctx, inv.only(func(labels map[string]string) bool { return abandoned[labels[labelCluster]] }))
 }
 
-// CleanOptions narrows what Clean removes.
-type CleanOptions struct {
-	// Run is the only run to remove; empty means all.
-	Run string
-	// Dead spares the runs of living processes, and kept clusters.
-	Dead bool
-}
-
 // Clean removes every container, network and volume that carries our label,
-// whoever made it, running, paused or dead.
-func (e *Engine) Clean(ctx context.Context, opts CleanOptions) (Removed, error) {
-	if opts.Dead && opts.Run == "" {
-		return e.Sweep(ctx)
+// whoever made it, running, paused or dead; with a run only what that run
+// made.
+func (e *Engine) Clean(ctx context.Context, run string) (Removed, error) {
+	if run == "" {
+		return e.remove(ctx, labelRun)
 	}
-	label := labelRun
-	if opts.Run != "" {
-		label += "=" + opts.Run
-	}
-	return e.remove(ctx, label)
+	return e.remove(ctx, labelRun+"="+run)
 }
 
 // remove removes what carries the label.

@@ -24,7 +24,7 @@ func TestSweepSparesTheLiving(t *testing.T) {
 		t.Fatal(err)
 	}
 	for run, want := range map[string]string{id + "-dead": "nothing", id + "-living": "volumes " + id + "-living"} {
-		if got, err := e.Clean(t.Context(), docker.CleanOptions{Run: run}); err != nil || got.String() != want {
+		if got, err := e.Clean(t.Context(), run); err != nil || got.String() != want {
 			t.Errorf("after the sweep there was of %s: %v, %v; want %s", run, got, err, want)
 		}
 	}
@@ -55,7 +55,7 @@ func TestKeep(t *testing.T) {
 	if removed, err := e.Sweep(t.Context()); err != nil || strings.Contains(removed.String(), id) {
 		t.Errorf("sweep removed a kept run: %v, %v", removed, err)
 	}
-	removed, err := e.Clean(t.Context(), docker.CleanOptions{Run: id})
+	removed, err := e.Clean(t.Context(), id)
 	if err != nil || len(removed.Containers) != 6 || len(removed.Networks) != 1 || len(removed.Volumes) != 3 {
 		t.Errorf("clean removed %v, %v", removed, err)
 	}

@@ -24,7 +24,7 @@ run made it and whether it is running, paused or dead. It needs no state file.`,
 				return withCode(exitEnvironment, hinted(err))
 			}
 			defer eng.Close()
-			removed, err := eng.Clean(ctx, docker.CleanOptions{Run: run})
+			removed, err := eng.Clean(ctx, run)
 			if !removed.Empty() {
 				fmt.Fprintf(a.out, "%v\n", removed)
 			} else if err == nil {

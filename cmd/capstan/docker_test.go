@@ -44,7 +44,7 @@ func binary(t *testing.T) string {
 // leftNothing fails if anything of a run is still in the engine.
 func leftNothing(t *testing.T, eng *docker.Engine, run string) {
 	t.Helper()
-	removed, err := eng.Clean(context.WithoutCancel(t.Context()), docker.CleanOptions{Run: run})
+	removed, err := eng.Clean(context.WithoutCancel(t.Context()), run)
 	if err != nil || !removed.Empty() {
 		t.Errorf("left behind: %v, %v", removed, err)
 	}

@@ -63,7 +63,7 @@ func start(t *testing.T, topology string, changes ...string) targets.System {
 			if err := s.Close(context.Background()); err != nil {
 				t.Errorf("close: %v", err)
 			}
-			left, err := e.Clean(context.Background(), docker.CleanOptions{Run: id})
+			left, err := e.Clean(context.Background(), id)
 			if err != nil || !left.Empty() {
 				t.Errorf("after close there was left: %v, %v", left, err)
 			}
