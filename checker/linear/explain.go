@@ -14,7 +14,7 @@ import (
 
 func (w *witness) anomaly(h *history.History) checker.Anomaly {
 	t := newTeller(w, h)
-	a := checker.Anomaly{Kind: "nonlinearizable", Key: w.k.name, Events: []int{}, Text: t.tell() + t.faults(h)}
+	a := checker.Anomaly{Kind: "nonlinearizable", Key: w.k.name, Events: []int{}, Text: t.tell() + t.relaxed() + t.faults(h)}
 	for _, o := range w.all() {
 		p := w.k.pairs[o.pair]
 		a.Events = append(a.Events, p.Invoke.Index)
@@ -112,6 +112,32 @@ func (t *teller) tell() string {
 		}
 	}
 	return t.listing()
+}
+
+// relaxed tells of which cas only the new value counts: what set the value that
+// they saw is not in the witness, because the contradiction is there whatever
+// they saw.
+func (t *teller) relaxed() string {
+	var names []string
+	for i := range t.w.ops {
+		o := &t.w.ops[i]
+		e := t.w.k.pairs[o.pair].Invoke
+		if old, _, ok := history.SplitPair(e.Value); ok && e.F == "cas" && o.kind == write && !t.sets(canonical(old)) {
+			names = append(names, t.what(o))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Of %s only the new value matters here, not what it found.", strings.Join(names, " and of "))
+}
+
+// sets is true if the value is the initial one, or set in the witness.
+func (t *teller) sets(value string) bool {
+	return t.value(t.w.k.init) == value || slices.ContainsFunc(t.w.ops, func(o op) bool {
+		v, ok := o.sets()
+		return ok && t.value(v) == value
+	})
 }
 
 func (t *teller) culprit() *op {
