@@ -64,6 +64,9 @@ type Anomaly struct {
 	// Text tells the witness in words: which operation forced which order,
 	// and why that is a contradiction.
 	Text string `json:"text"`
+	// Cascade: it shares an operation with an earlier anomaly and may be no
+	// more than its consequence.
+	Cascade bool `json:"cascade,omitempty"`
 }
 
 // Result is what one checker says about one history.

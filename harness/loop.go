@@ -211,7 +211,7 @@ func (l *Loop) perform(ctx context.Context, c *call) {
 	}
 	value, err := c.client.invoke(opCtx, c.op)
 	kind := outcome(err)
-	if value == nil || kind != history.OK {
+	if value == nil || kind == history.Info {
 		value = c.op.Value
 	}
 	ours := l.complete(c, kind, value, err)

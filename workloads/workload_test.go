@@ -38,12 +38,12 @@ func (m *memory) Read(_ context.Context, k int) (int, bool, error) {
 	return v, ok, nil
 }
 func (m *memory) Write(_ context.Context, k, v int) error { m.kv[k] = v; return nil }
-func (m *memory) CAS(_ context.Context, k, old, v int) (bool, error) {
-	if m.kv[k] != old {
-		return false, nil
+func (m *memory) CAS(_ context.Context, k, old, v int) (register.Swap, error) {
+	if now, ok := m.kv[k]; !ok || now != old {
+		return register.Found(now, ok), nil
 	}
 	m.kv[k] = v
-	return true, nil
+	return register.Swap{Done: true}, nil
 }
 func (m *memory) ReadAll(context.Context) ([]int, error) { return m.set, nil }
 

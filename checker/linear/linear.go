@@ -1,11 +1,18 @@
-// Package linear checks linearizability, key by key, and explains a violation
-// by the smallest sub-history that still has no legal order.
+// Package linear checks linearizability, key by key, and proves what it says:
+// a violation by the smallest sub-history that still has no legal order, and
+// "no violation" by a linearization that an independent verifier accepts.
 //
 // What counts: an ok operation took effect once between its invocation and its
 // completion; a failed one did not happen; an info one took effect once at any
 // time after its invocation, or never. The order of two operations is that of
 // their events in the history, as in Knossos: A comes before B if and only if
 // A's completion stands before B's invocation.
+//
+// Each key is decided by a decider that is made for its kind of object, in
+// near-linear time, where the decider's precondition holds (it is verified,
+// never assumed); otherwise by a search that takes exponential time at worst,
+// within a budget. porcupine gives a second opinion on small keys and on every
+// witness; if two of them disagree the verdict is unknown.
 package linear
 
 import (
@@ -14,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,22 +30,55 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/linear/spec"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/internal/nearest"
 )
 
-// Options bound a check.
+// Options say what a history means and bound its check.
 type Options struct {
-	// Init is the initial value of a register. Without it registers begin
-	// absent and a read of null saw that; with it a read of null is taken for
-	// a read that says nothing, as Knossos does.
+	// Init is the initial value of a register as JSON; empty: absent.
 	Init json.RawMessage
+	// Nil says what a read of null means: NilAbsent, it saw that there was no
+	// value; NilWildcard, it says nothing, as Knossos has it. Empty: absent
+	// without an Init, wildcard with one.
+	Nil string
+	// FailedCAS says what a failed compare-and-set without a seen value means:
+	// FailedDrop, it did not happen and says nothing; FailedMismatch, it found
+	// another value at some instant. Empty: mismatch where the recorded error
+	// proves it (history.ErrUnmet), else drop.
+	FailedCAS string
+	// Without switches steps of the pipeline off, see Steps.
+	Without []string
 	// Timeout bounds the search for violations; 0 is no bound but the
 	// context's. Making found ones small may take 5 s more.
 	Timeout time.Duration
-	// Memory bounds the searches' memory in bytes, about; 0 is 2 GiB.
+	// Memory bounds the deciders' memory in bytes, about; 0 is 2 GiB.
 	Memory int64
+	// Certificates, if not nil, gets the linearization of every key that has
+	// one, a Certificate as JSON a line.
+	Certificates io.Writer
 }
+
+// The values of Options.Nil and Options.FailedCAS.
+const (
+	NilAbsent      = "absent"
+	NilWildcard    = "wildcard"
+	FailedDrop     = "drop"
+	FailedMismatch = "mismatch"
+)
+
+// The steps that Options.Without may name.
+const (
+	StepDrop     = "drop"     // leave out crashed operations whose effect nobody can have seen
+	StepTruncate = "truncate" // end a crashed operation at the return of the first that saw its effect
+	StepSpecial  = "special"  // the deciders made for one kind of object
+	StepSearch   = "search"   // the generic search
+	StepSecond   = "second"   // porcupine's second opinion on small keys
+)
+
+// Steps lists what Options.Without may name.
+func Steps() []string { return []string{StepDrop, StepTruncate, StepSpecial, StepSearch, StepSecond} }
 
 const (
 	defaultMemory = 2 << 30
@@ -46,38 +87,73 @@ const (
 	shrinkTime    = 5 * time.Second
 )
 
-// Models lists the names that New knows: Knossos's and elle-cli's.
+// Models lists the names that New knows: Knossos's, Jepsen's and elle-cli's
+// where they have one.
 func Models() []string {
-	names := make([]string, len(models))
-	for i, m := range models {
-		names[i] = m.name
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.name)
 	}
 	return names
 }
 
-// New returns the checker named "linearizable" for one of Models.
-func New(model string, o Options) (checker.Checker, error) {
-	for _, m := range models {
-		if m.name != model {
-			continue
+// Describe says what a model is, in one line.
+func Describe(model string) string {
+	for _, k := range kinds() {
+		if k.name == model {
+			return k.doc
 		}
-		if len(o.Init) > 0 && !m.valued {
-			return nil, fmt.Errorf("model %s has no initial value to set", model)
-		}
-		if len(o.Init) > 0 && !json.Valid(o.Init) {
-			return nil, fmt.Errorf("initial value %.40q is not JSON", o.Init)
-		}
-		if o.Memory <= 0 {
-			o.Memory = defaultMemory
-		}
-		return &linear{model: m, o: o}, nil
 	}
-	return nil, fmt.Errorf("unknown model %q%s; there are: %s", model, nearest.Hint(model, Models()), strings.Join(Models(), ", "))
+	return ""
 }
 
+// New returns the checker named "linearizable" for one of Models.
+func New(model string, o Options) (checker.Checker, error) {
+	all := kinds()
+	at := slices.IndexFunc(all, func(k kind) bool { return k.name == model })
+	if at < 0 {
+		return nil, fmt.Errorf("unknown model %q%s; there are: %s", model, nearest.Hint(model, Models()), strings.Join(Models(), ", "))
+	}
+	if len(o.Init) > 0 && !all[at].valued {
+		return nil, fmt.Errorf("model %s has no initial value to set", model)
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if o.Memory <= 0 {
+		o.Memory = defaultMemory
+	}
+	return &linear{kind: all[at], o: o}, nil
+}
+
+func (o Options) validate() error {
+	if len(o.Init) > 0 && !json.Valid(o.Init) {
+		return fmt.Errorf("initial value %.40q is not JSON", o.Init)
+	}
+	for _, c := range []struct {
+		what, value string
+		of          []string
+	}{
+		{"the meaning of a read of nil", o.Nil, []string{"", NilAbsent, NilWildcard}},
+		{"the meaning of a failed cas", o.FailedCAS, []string{"", FailedDrop, FailedMismatch}},
+	} {
+		if !slices.Contains(c.of, c.value) {
+			return fmt.Errorf("%s cannot be %q%s; it can be: %s", c.what, c.value, nearest.Hint(c.value, c.of[1:]), strings.Join(c.of[1:], ", "))
+		}
+	}
+	for _, s := range o.Without {
+		if !slices.Contains(Steps(), s) {
+			return fmt.Errorf("unknown step %q%s; there are: %s", s, nearest.Hint(s, Steps()), strings.Join(Steps(), ", "))
+		}
+	}
+	return nil
+}
+
+func (o Options) without(step string) bool { return slices.Contains(o.Without, step) }
+
 type linear struct {
-	model model
-	o     Options
+	kind kind
+	o    Options
 }
 
 // Name is "linearizable".
@@ -85,30 +161,46 @@ func (*linear) Name() string { return "linearizable" }
 
 // keyResult is what came of one key.
 type keyResult struct {
-	key *keyOps
-	finding
+	key   int // in the table
+	name  string
+	tally tally
+	decision
 	reason string // if undecided
 }
 
 // Check decides every key on its own, several at once, small ones first.
 func (l *linear) Check(ctx context.Context, h *history.History) (checker.Result, error) {
-	keys, reason, err := l.keys(h)
-	if err != nil || reason != "" {
-		return checker.Result{Verdict: checker.Unknown, Reason: reason}, err
+	switch {
+	case len(h.Events) == 0:
+		return checker.Result{Verdict: checker.Unknown, Reason: "the history is empty"}, nil
+	case history.CompletionOnly(h):
+		return checker.Result{Verdict: checker.Unknown, Reason: "the history has completions only: without invocations nothing tells which operations were concurrent"}, nil
 	}
-	stop, done := stopAfter(ctx, l.o.Timeout)
-	results := l.decide(stop, keys)
+	t, err := history.NewTable(h)
+	if err != nil {
+		return checker.Result{}, err
+	}
+	r := &round{l: l, table: t, results: make([]keyResult, len(t.Keys)), second: new(atomic.Int64)}
+	var done func()
+	r.stop, done = stopAfter(ctx, l.o.Timeout)
+	r.all()
 	done()
+	if r.unreadable.Load() {
+		return checker.Result{}, l.firstError(t)
+	}
+	if err := r.unwritten.Load(); err != nil {
+		return checker.Result{}, fmt.Errorf("write certificates: %w", *err)
+	}
 	if errors.Is(ctx.Err(), context.Canceled) {
-		for i := range results {
-			if results[i].why == outOfTime {
-				results[i].reason = "interrupted before it was decided"
+		for i := range r.results {
+			if r.results[i].why == spec.OutOfTime {
+				r.results[i].reason = "interrupted before it was decided"
 			}
 		}
 	}
-	stop, done = stopAfter(ctx, shrinkTime)
+	stop, done := stopAfter(ctx, shrinkTime)
 	defer done()
-	return l.result(stop, h, results)
+	return l.result(stop, h, t, r.results)
 }
 
 // stopAfter is a flag that turns true when the context ends, and after d
@@ -123,58 +215,42 @@ func stopAfter(ctx context.Context, d time.Duration) (stop *atomic.Bool, done fu
 	return stop, func() { unhook(); cancel() }
 }
 
-// keys prepares the operations of every key; reason says why there is nothing
-// to check.
-func (l *linear) keys(h *history.History) (keys []*keyOps, reason string, err error) {
-	switch {
-	case len(h.Events) == 0:
-		return nil, "the history is empty", nil
-	case history.CompletionOnly(h):
-		return nil, "the history has completions only: without invocations nothing tells which operations were concurrent", nil
-	}
-	if err := history.CheckKeys(h); err != nil {
-		return nil, "", err
-	}
-	acknowledged := 0
-	for _, kh := range history.SplitKeys(h) {
-		k, err := l.parse(kh)
-		if err != nil {
-			return nil, "", err
-		}
-		keys = append(keys, k)
-		acknowledged += k.acknowledged
-	}
-	if acknowledged == 0 {
-		return nil, "the history has no acknowledged (ok) operation", nil
-	}
-	return keys, "", nil
+// round decides keys, each with the same budget.
+type round struct {
+	l       *linear
+	table   *history.Table
+	stop    *atomic.Bool
+	steps   int64
+	second  *atomic.Int64 // time spent on second opinions
+	results []keyResult
+
+	unreadable atomic.Bool // some key does not decode
+	mu         sync.Mutex  // guards the writer of certificates
+	unwritten  atomic.Pointer[error]
 }
 
-// decide searches in rounds of growing budgets, so that one hard key does not
-// keep the others from being decided in time.
-func (l *linear) decide(stop *atomic.Bool, keys []*keyOps) []keyResult {
-	results := make([]keyResult, len(keys))
-	order := make([]int, len(keys))
+// all decides in rounds of growing budgets, so that one hard key does not keep
+// the others from being decided in time.
+func (r *round) all() {
+	order := make([]int, len(r.results))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(keys[a].ops), len(keys[b].ops)) })
-	for _, steps := range [...]int64{1 << 21, 1 << 25, 0} {
-		l.round(stop, keys, order, results, steps)
-		order = slices.DeleteFunc(order, func(i int) bool { return results[i].why != outOfSteps })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(r.table.Len(a), r.table.Len(b)) })
+	for _, r.steps = range [...]int64{1 << 21, 1 << 25, 0} {
+		r.decide(order)
+		order = slices.DeleteFunc(order, func(i int) bool { return r.results[i].why != spec.OutOfSteps })
 	}
-	return results
 }
 
-// round searches the keys in this order, several at once.
-func (l *linear) round(stop *atomic.Bool, keys []*keyOps, order []int, results []keyResult, steps int64) {
+func (r *round) decide(order []int) {
 	workers := max(min(runtime.GOMAXPROCS(0), len(order)), 1)
 	next := make(chan int)
 	var all sync.WaitGroup
 	for range workers {
 		all.Go(func() {
 			for i := range next {
-				results[i] = l.decideKey(keys[i], budget{stop: stop, bytes: l.o.Memory / int64(workers), steps: steps})
+				r.results[i] = r.decideKey(i, r.l.o.Memory/int64(workers))
 			}
 		})
 	}
@@ -185,147 +261,67 @@ func (l *linear) round(stop *atomic.Bool, keys []*keyOps, order []int, results [
 	all.Wait()
 }
 
-// decideKey runs in a goroutine of its own, so it must not panic.
-func (l *linear) decideKey(k *keyOps, b budget) (res keyResult) {
+// decideKey runs in a goroutine of its own, so it must not panic. It decodes
+// the key's operations and lets go of them again: not all keys are in memory at
+// once.
+func (r *round) decideKey(key int, memory int64) (res keyResult) {
+	name := r.table.Keys[key]
+	res = keyResult{key: key, name: name}
 	defer func() {
 		if p := recover(); p != nil {
-			res = keyResult{k, finding{outcome: undecided}, fmt.Sprintf("the search panicked: %v", p)}
+			res.decision = decision{outcome: spec.Undecided}
+			res.reason = fmt.Sprintf("the check panicked: %v", p)
 		}
 	}()
-	ops, steps := k.preprocess(k.ops)
-	k.steps = steps
-	f := k.search(ops, b)
-	return keyResult{k, f, l.blame(f.why)}
+	p, tally, err := r.l.open(r.table, key)
+	res.tally = tally
+	if err != nil {
+		r.unreadable.Store(true)
+		r.stop.Store(true)
+		return res
+	}
+	res.decision = p.decide(spec.Budget{Stop: r.stop, Bytes: memory, Steps: r.steps}, r.second)
+	if res.outcome == spec.Undecided {
+		res.reason = r.l.blame(res.why)
+		if res.before != "" {
+			res.reason += " (" + res.before + ")"
+		}
+	}
+	if res.outcome == spec.Legal && r.l.o.Certificates != nil {
+		r.certificate(p, res)
+	}
+	res.order = nil
+	return res
 }
 
-// blame puts the budget into words.
-func (l *linear) blame(why stopReason) string {
+// firstError decodes the keys in order, so that the same history always gives
+// the same error.
+func (l *linear) firstError(t *history.Table) error {
+	for key := range t.Keys {
+		if _, _, err := l.open(t, key); err != nil {
+			return err
+		}
+	}
+	return errors.New("decode operations: an error came and went")
+}
+
+// blame puts the reason of no decision into words.
+func (l *linear) blame(why string) string {
 	switch why {
-	case outOfTime:
+	case spec.OutOfTime:
 		if l.o.Timeout > 0 {
 			return fmt.Sprintf("not decided within %v", l.o.Timeout)
 		}
 		return "not decided before the deadline"
-	case outOfMemory:
+	case spec.OutOfMemory:
 		return fmt.Sprintf("not decided within %d MiB of memory", l.o.Memory>>20)
-	case panicked:
-		return "the search panicked"
 	}
-	return ""
+	return why
 }
 
-// witnessData is a witness for drawing.
-type witnessData struct {
-	Key string   `json:"key"`
-	Ops []opData `json:"ops"`
-}
-
-type opData struct {
-	Process  int             `json:"process"`
-	Node     string          `json:"node"`
-	F        string          `json:"f"`
-	In       json.RawMessage `json:"in"`
-	Out      json.RawMessage `json:"out"`
-	Outcome  string          `json:"outcome"`
-	Start    int64           `json:"start_ns"`
-	End      int64           `json:"end_ns"` // -1: never
-	Invoke   int             `json:"invoke"`
-	Complete int             `json:"complete"` // -1: none
-}
-
-type data struct {
-	Model         string        `json:"model"`
-	Keys          int           `json:"keys"`
-	Ops           int           `json:"ops"`
-	BadKeys       []string      `json:"bad_keys"`
-	UndecidedKeys []string      `json:"undecided_keys"`
-	Preprocessing []string      `json:"preprocessing"`
-	Witnesses     []witnessData `json:"witnesses"`
-}
-
-func (l *linear) result(stop *atomic.Bool, h *history.History, results []keyResult) (checker.Result, error) {
-	d := data{Model: l.model.name, Keys: len(results), BadKeys: []string{}, UndecidedKeys: []string{}, Preprocessing: []string{}, Witnesses: []witnessData{}}
-	var bad, open []keyResult
-	var steps preSteps
-	for _, r := range results {
-		d.Ops += r.key.total
-		steps.add(r.key.steps)
-		switch r.outcome {
-		case illegal:
-			bad = append(bad, r)
-			d.BadKeys = append(d.BadKeys, r.key.name)
-		case undecided:
-			open = append(open, r)
-			d.UndecidedKeys = append(d.UndecidedKeys, r.key.name)
-		}
-	}
-	d.Preprocessing = steps.lines()
-	var res checker.Result
-	for _, w := range l.witnesses(stop, bad) {
-		res.Anomalies = append(res.Anomalies, w.anomaly(h))
-		d.Witnesses = append(d.Witnesses, w.data())
-	}
-	switch {
-	case len(bad) > 0:
-		res.Verdict = checker.Invalid
-		res.Reason = "not linearizable" + onKeys(bad, len(results)) + ": " + res.Anomalies[0].Text
-		if len(open) > 0 {
-			res.Reason += " Undecided" + onKeys(open, len(results)) + "."
-		}
-	case len(open) > 0:
-		res.Verdict = checker.Unknown
-		res.Reason = open[0].reason + onKeys(open, len(results)) + fmt.Sprintf(" (%s operations)", thousands(open[0].key.total))
-	default:
-		res.Reason = fmt.Sprintf("no violation found in %s operations", thousands(d.Ops))
-		if len(results) > 1 || results[0].key.name != "" {
-			res.Reason += fmt.Sprintf(" on %s %s", thousands(len(results)), map[bool]string{true: "key", false: "keys"}[len(results) == 1])
-		}
-	}
-	var err error
-	if res.Data, err = json.Marshal(d); err != nil {
-		return res, errors.Join(errors.New("encode figures"), err)
-	}
-	return res, nil
-}
-
-// onKeys names keys: " on keys 3, 5 and 7 more of 52"; nothing for a history
-// without keys.
-func onKeys(rs []keyResult, of int) string {
-	if of == 1 && rs[0].key.name == "" {
-		return ""
-	}
-	var names []string
-	for _, r := range rs[:min(len(rs), maxWitnesses)] {
-		names = append(names, r.key.name)
-	}
-	s := " on key " + names[0]
-	if len(rs) > 1 {
-		s = " on keys " + strings.Join(names, ", ")
-	}
-	if more := len(rs) - len(names); more > 0 {
-		s += fmt.Sprintf(" and %s more", thousands(more))
-	}
-	return s + fmt.Sprintf(" of %s", thousands(of))
-}
-
-func thousands(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// witnesses explains the bad keys whose violations come first.
-func (l *linear) witnesses(stop *atomic.Bool, bad []keyResult) []*witness {
-	var ws []*witness
-	for _, r := range bad[:min(len(bad), maxLocated)] {
-		ws = append(ws, locate(r.key, r.frontier, budget{stop: stop, bytes: l.o.Memory}))
-	}
-	slices.SortStableFunc(ws, func(a, b *witness) int { return cmp.Compare(a.culpritTime(), b.culpritTime()) })
-	ws = ws[:min(len(ws), maxWitnesses)]
-	for _, w := range ws {
-		w.shrinkSafely()
-	}
-	return ws
+// open decodes one key.
+func (l *linear) open(t *history.Table, key int) (problem, tally, error) {
+	k := &keyCalls{Table: t, key: key, o: l.o, model: l.kind.name}
+	p, err := l.kind.open(k)
+	return p, k.tally, err
 }

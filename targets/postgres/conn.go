@@ -110,10 +110,25 @@ func (c *Conn) Write(ctx context.Context, key, v int) error {
 	return err
 }
 
-// CAS implements register.Store.
-func (c *Conn) CAS(ctx context.Context, key, old, new int) (bool, error) {
-	n, err := c.change(ctx, "UPDATE kv SET v = $3 WHERE k = $1 AND v = $2", key, old, new)
-	return n > 0, err
+// CAS implements register.Store. What the statement's snapshot saw is what the
+// node held at one moment of the call; if that is the old value, the update had
+// waited for another one and found that, and nobody knows which.
+func (c *Conn) CAS(ctx context.Context, key, old, new int) (register.Swap, error) {
+	row, err := c.s.row(ctx, `WITH swapped AS (UPDATE kv SET v = $3 WHERE k = $1 AND v = $2 RETURNING 1)
+		SELECT (SELECT count(*) FROM swapped), coalesce((SELECT v FROM kv WHERE k = $1)::text, '')`, key, old, new)
+	if err := errors.Join(err, warned(c.s.warnings)); err != nil {
+		return register.Swap{}, classify(err)
+	}
+	found, err := strconv.Atoi(row[1])
+	switch {
+	case row[0] != "0":
+		return register.Swap{Done: true}, nil
+	case row[1] == "":
+		return register.Found(0, false), nil
+	case err != nil || found == old:
+		return register.Swap{}, nil
+	}
+	return register.Found(found, true), nil
 }
 
 // Add implements set.Store.

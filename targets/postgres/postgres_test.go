@@ -19,6 +19,7 @@ import (
 	"github.com/capstan-dev/capstan/internal/require"
 	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/targets/postgres"
+	"github.com/capstan-dev/capstan/workloads/register"
 )
 
 // levels are the defaults of a topology, with changes "name=value".
@@ -152,17 +153,17 @@ func TestSingle(t *testing.T) {
 	if _, ok, err := c.Read(ctx, 1); ok || err != nil {
 		t.Errorf("read of an absent key: %t, %v", ok, err)
 	}
-	if ok, err := c.CAS(ctx, 1, 0, 1); ok || err != nil {
-		t.Errorf("cas of an absent key: %t, %v", ok, err)
+	if got, err := c.CAS(ctx, 1, 0, 1); got != register.Found(0, false) || err != nil {
+		t.Errorf("cas of an absent key: %+v, %v", got, err)
 	}
 	must(t, c.Write(ctx, 1, 10))
 	must(t, c.Write(ctx, 1, 11))
 	wantRead(t, c, 1, 11)
-	if ok, err := c.CAS(ctx, 1, 10, 12); ok || err != nil {
-		t.Errorf("cas from a wrong value: %t, %v", ok, err)
+	if got, err := c.CAS(ctx, 1, 10, 12); got != register.Found(11, true) || err != nil {
+		t.Errorf("cas from a wrong value: %+v, %v", got, err)
 	}
-	if ok, err := c.CAS(ctx, 1, 11, 12); !ok || err != nil {
-		t.Errorf("cas: %t, %v", ok, err)
+	if got, err := c.CAS(ctx, 1, 11, 12); !got.Done || err != nil {
+		t.Errorf("cas: %+v, %v", got, err)
 	}
 	wantRead(t, c, 1, 12)
 

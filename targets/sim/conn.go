@@ -6,6 +6,7 @@ import (
 
 	world "github.com/capstan-dev/capstan/cluster/sim"
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/workloads/register"
 )
 
 // conn speaks the verbs of all workloads; each topology has a type that shows
@@ -61,9 +62,12 @@ func (c *conn) write(ctx context.Context, key, v int) error {
 	return err
 }
 
-func (c *conn) cas(ctx context.Context, key, old, new int) (bool, error) {
+func (c *conn) cas(ctx context.Context, key, old, new int) (register.Swap, error) {
 	res, err := c.ask(ctx, op{kind: opCAS, key: key, a: old, b: new})
-	return res.ok, err
+	if err != nil || res.ok {
+		return register.Swap{Done: err == nil}, err
+	}
+	return register.Found(res.value, res.found), nil
 }
 
 // logConn is a connection to a replicated log, which has every data type.
@@ -76,7 +80,7 @@ func (c *logConn) Read(ctx context.Context, key int) (int, bool, error) { return
 func (c *logConn) Write(ctx context.Context, key, v int) error { return c.write(ctx, key, v) }
 
 // CAS implements register.Store.
-func (c *logConn) CAS(ctx context.Context, key, old, new int) (bool, error) {
+func (c *logConn) CAS(ctx context.Context, key, old, new int) (register.Swap, error) {
 	return c.cas(ctx, key, old, new)
 }
 
@@ -100,7 +104,7 @@ func (c *cellConn) Read(ctx context.Context, key int) (int, bool, error) { retur
 func (c *cellConn) Write(ctx context.Context, key, v int) error { return c.write(ctx, key, v) }
 
 // CAS implements register.Store.
-func (c *cellConn) CAS(ctx context.Context, key, old, new int) (bool, error) {
+func (c *cellConn) CAS(ctx context.Context, key, old, new int) (register.Swap, error) {
 	return c.cas(ctx, key, old, new)
 }
 

@@ -15,6 +15,7 @@ import (
 	world "github.com/capstan-dev/capstan/cluster/sim"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/workloads/register"
 )
 
 // scenario is a small run: clients, and faults by a timetable.
@@ -51,6 +52,7 @@ type regOut struct {
 	unknown bool
 	ok      bool
 	v       int
+	seen    bool // a cas that missed found v
 }
 
 type setRun struct {
@@ -187,7 +189,7 @@ func (d *driver) client(c int) {
 type regStore interface {
 	Read(ctx context.Context, key int) (int, bool, error)
 	Write(ctx context.Context, key, v int) error
-	CAS(ctx context.Context, key, old, new int) (bool, error)
+	CAS(ctx context.Context, key, old, new int) (register.Swap, error)
 }
 
 func (d *driver) register(ctx context.Context, c int, rng *rand.Rand, conn any) error {
@@ -204,7 +206,9 @@ func (d *driver) register(ctx context.Context, c int, rng *rand.Rand, conn any) 
 		err = s.Write(ctx, key, in.a)
 	case 2:
 		in.kind, in.a, in.b = opCAS, max(0, d.next-1-rng.IntN(10)), d.next
-		out.ok, err = s.CAS(ctx, key, in.a, in.b)
+		var swap register.Swap
+		swap, err = s.CAS(ctx, key, in.a, in.b)
+		out.ok, out.v, out.seen = swap.Done, swap.Value, swap.Known && !swap.Absent
 	default:
 		in.kind = opRead
 		out.v, out.ok, err = s.Read(ctx, key)
@@ -448,7 +452,7 @@ func model() porcupine.Model {
 				return true, in.a
 			case opCAS:
 				hit := v == in.a
-				if out.unknown || hit == out.ok {
+				if out.unknown || hit == out.ok && (hit || out.seen == (v != -1) && (!out.seen || out.v == v)) {
 					if hit {
 						return true, in.b
 					}

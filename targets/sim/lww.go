@@ -98,7 +98,7 @@ func (n *lwwNode) Request(c *world.Call) {
 		n.write(c, o.key, stamped{cell: cell{v: o.a}})
 	case opCAS:
 		if !found || old.v != o.a {
-			c.Reply(result{})
+			c.Reply(result{value: old.v, found: found})
 			return
 		}
 		n.write(c, o.key, stamped{cell: cell{v: o.b}})

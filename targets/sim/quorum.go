@@ -304,7 +304,7 @@ func (n *quorumNode) conclude(id uint64, q *quorumCall) {
 		n.repairLater(id)
 	case !q.found || q.best.v != q.op.a:
 		delete(n.open, id)
-		q.call.Reply(result{})
+		q.call.Reply(result{value: q.best.v, found: q.found})
 	default:
 		n.write(id, q, q.op.b)
 	}

@@ -40,6 +40,7 @@ const (
 type result struct {
 	outcome outcome
 	ok      bool
+	found   bool // a cas that was not ok found value
 	value   int
 	all     []int
 	why     string
@@ -64,7 +65,7 @@ func (s *store) apply(o op) result {
 	case opCAS:
 		v, ok := s.registers[o.key]
 		if !ok || v != o.a {
-			return result{}
+			return result{value: v, found: ok}
 		}
 		s.registers[o.key] = o.b
 	case opAdd:

@@ -143,7 +143,7 @@ func exercise(ctx context.Context, c io.Closer, i int) error {
 		swapped, err2 := s.CAS(ctx, i, 10, 11)
 		missed, err3 := s.CAS(ctx, i, 10, 12)
 		v, _, err4 := s.Read(ctx, i)
-		if found || !swapped || missed || v != 11 {
+		if found || !swapped.Done || missed != register.Found(11, true) || v != 11 {
 			errs = append(errs, fmt.Errorf("found %v, swapped %v, missed %v, value %d", found, swapped, missed, v))
 		}
 		errs = append(errs, err2, err3, err4)

@@ -131,6 +131,19 @@ func (w *workload) Checks() ([]checker.Checker, error) {
 
 type client struct{ store Store }
 
+// unmet records a compare-and-set that found another value, as
+// [key, [old, new, found]] where the system told what it found.
+func unmet(key int, v [2]int, s Swap) (json.RawMessage, error) {
+	err := fmt.Errorf("%w: the value is not %d", history.ErrUnmet, v[0])
+	switch {
+	case !s.Known:
+		return nil, err
+	case s.Absent:
+		return gen.Keyed(key, fmt.Appendf(nil, "[%d,%d,null]", v[0], v[1])), err
+	}
+	return gen.Keyed(key, fmt.Appendf(nil, "[%d,%d,%d]", v[0], v[1], s.Value)), err
+}
+
 func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) {
 	key, arg, err := gen.SplitKeyed(op.Value)
 	if err != nil {
@@ -154,11 +167,11 @@ func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) 
 		if err != nil {
 			return nil, err
 		}
-		ok, err := c.store.CAS(ctx, key, v[0], v[1])
-		if err == nil && !ok {
-			err = fmt.Errorf("%w: the value is not %d", history.ErrUnmet, v[0])
+		swap, err := c.store.CAS(ctx, key, v[0], v[1])
+		if err != nil || swap.Done {
+			return nil, err
 		}
-		return nil, err
+		return unmet(key, v, swap)
 	}
 	return nil, workloads.NoSuch("register", op)
 }

@@ -1,0 +1,160 @@
+package linear
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/linear/spec"
+	"github.com/capstan-dev/capstan/history"
+)
+
+// data are the figures of a result.
+type data struct {
+	Model string `json:"model"`
+	Keys  int    `json:"keys"`
+	Ops   int    `json:"ops"`
+	// Deciders counts the keys that each decided.
+	Deciders map[string]int `json:"deciders"`
+	// Certified counts the keys whose linearization was verified; Seconded
+	// those on which porcupine came to the same verdict.
+	Certified     int             `json:"certified"`
+	Seconded      int             `json:"seconded"`
+	BadKeys       []string        `json:"bad_keys"`
+	UndecidedKeys []string        `json:"undecided_keys"`
+	Undecided     []undecidedData `json:"undecided"`
+	Preprocessing []string        `json:"preprocessing"`
+	Without       []string        `json:"without,omitempty"`
+	Witnesses     []witnessData   `json:"witnesses"`
+}
+
+type undecidedData struct {
+	Key    string `json:"key"`
+	Ops    int    `json:"ops"`
+	Reason string `json:"reason"`
+}
+
+func (l *linear) result(stop *atomic.Bool, h *history.History, t *history.Table, results []keyResult) (checker.Result, error) {
+	d := data{
+		Model: l.kind.name, Keys: len(results), Deciders: map[string]int{}, BadKeys: []string{}, UndecidedKeys: []string{},
+		Undecided: []undecidedData{}, Preprocessing: []string{}, Without: l.o.Without, Witnesses: []witnessData{},
+	}
+	ws := l.explain(stop, h, t, results)
+	var bad, open []keyResult
+	var steps preSteps
+	acknowledged := 0
+	for _, r := range results {
+		d.Ops += r.tally.calls
+		acknowledged += r.tally.acknowledged
+		steps.add(r.steps)
+		if r.seconded {
+			d.Seconded++
+		}
+		switch r.outcome {
+		case spec.Legal:
+			d.Certified++
+			d.Deciders[r.decider]++
+		case spec.Illegal:
+			bad = append(bad, r)
+			d.Deciders[r.decider]++
+			d.BadKeys = append(d.BadKeys, r.name)
+		default:
+			open = append(open, r)
+			d.UndecidedKeys = append(d.UndecidedKeys, r.name)
+			d.Undecided = append(d.Undecided, undecidedData{r.name, r.tally.calls, r.reason})
+		}
+	}
+	d.Preprocessing = steps.lines()
+	var res checker.Result
+	for _, w := range ws {
+		res.Anomalies = append(res.Anomalies, w.anomaly())
+		d.Witnesses = append(d.Witnesses, w.data())
+	}
+	switch {
+	case len(bad) > 0:
+		res.Verdict = checker.Invalid
+		res.Reason = "not linearizable" + onKeys(bad, len(results)) + ": " + res.Anomalies[0].Text
+		if len(open) > 0 {
+			res.Reason += " Undecided" + onKeys(open, len(results)) + "."
+		}
+	case acknowledged == 0:
+		res.Verdict, res.Reason = checker.Unknown, "the history has no acknowledged (ok) operation"
+	case len(open) > 0:
+		res.Verdict = checker.Unknown
+		res.Reason = open[0].reason + onKeys(open, len(results)) + fmt.Sprintf(" (%s operations)", thousands(open[0].tally.calls))
+	default:
+		res.Reason = fmt.Sprintf("no violation found in %s operations", thousands(d.Ops))
+		if len(results) > 1 || results[0].name != "" {
+			res.Reason += fmt.Sprintf(" on %s %s", thousands(len(results)), map[bool]string{true: "key", false: "keys"}[len(results) == 1])
+		}
+	}
+	var err error
+	if res.Data, err = json.Marshal(d); err != nil {
+		return res, errors.Join(errors.New("encode figures"), err)
+	}
+	return res, nil
+}
+
+// onKeys names keys: " on keys 3, 5 and 7 more of 52"; nothing for a history
+// without keys.
+func onKeys(rs []keyResult, of int) string {
+	if of == 1 && rs[0].name == "" {
+		return ""
+	}
+	var names []string
+	for _, r := range rs[:min(len(rs), maxWitnesses)] {
+		names = append(names, r.name)
+	}
+	s := " on key " + names[0]
+	if len(rs) > 1 {
+		s = " on keys " + strings.Join(names, ", ")
+	}
+	if more := len(rs) - len(names); more > 0 {
+		s += fmt.Sprintf(" and %s more", thousands(more))
+	}
+	return s + fmt.Sprintf(" of %s", thousands(of))
+}
+
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// explain finds the witnesses of the bad keys, the earliest first. A key whose
+// witness porcupine calls legal is undecided: that is a defect of ours.
+func (l *linear) explain(stop *atomic.Bool, h *history.History, t *history.Table, results []keyResult) []*witness {
+	var all []*witness
+	var sc *scene
+	located := 0
+	for i := range results {
+		r := &results[i]
+		if r.outcome != spec.Illegal {
+			continue
+		}
+		if located++; located > maxLocated {
+			break
+		}
+		if sc == nil {
+			sc = newScene(h)
+		}
+		p, _, err := l.open(t, r.key)
+		if err != nil {
+			continue // it was decoded before
+		}
+		ws := p.witnesses(r.decision, sc, spec.Budget{Stop: stop, Bytes: l.o.Memory}, maxWitnesses)
+		if slices.ContainsFunc(ws, func(w *witness) bool { return w.disputed }) {
+			r.outcome, r.reason = spec.Undecided, "defect: porcupine finds an order of the witness: "+ws[0].text
+			continue
+		}
+		all = append(all, ws...)
+	}
+	slices.SortStableFunc(all, byTime)
+	return all[:min(len(all), maxWitnesses)]
+}
