@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/capstan-dev/capstan/checker/phase"
 	"github.com/capstan-dev/capstan/history"
 )
 
@@ -39,23 +40,14 @@ type Report struct {
 
 // The stages that Totals merges phases to.
 const (
-	Before = "before"
-	During = "during faults"
-	After  = "after heals"
-	Whole  = "run"
+	Before = phase.Before
+	During = phase.During
+	After  = phase.After
+	Whole  = phase.Whole
 )
 
 // Phase is a stretch of the history.
-type Phase struct {
-	// Name is before, "fault K NAME", "after fault K", or run.
-	Name  string        `json:"name"`
-	Stage string        `json:"stage"`
-	From  time.Duration `json:"from_ns"`
-	To    time.Duration `json:"to_ns"`
-	// Fault is the number of the fault that the phase belongs to or follows;
-	// 0 if none.
-	Fault int `json:"fault,omitempty"`
-}
+type Phase = phase.Phase
 
 // Counts are calls by outcome.
 type Counts struct {
@@ -155,76 +147,16 @@ func Measure(h *history.History) (Report, error) {
 }
 
 type meter struct {
-	windows []history.Window
-	phases  []Phase
+	*phase.Timeline
 	rates   map[Rate]*Counts
 	totals  map[Rate]*Counts
 	nodes   map[NodeRate]*Counts
 	latency map[Latency][]time.Duration
-	last    time.Duration
 }
 
 func newMeter(h *history.History) *meter {
-	m := &meter{windows: history.Windows(h), rates: map[Rate]*Counts{}, totals: map[Rate]*Counts{},
+	return &meter{Timeline: phase.Of(h), rates: map[Rate]*Counts{}, totals: map[Rate]*Counts{},
 		nodes: map[NodeRate]*Counts{}, latency: map[Latency][]time.Duration{}}
-	for i := range h.Events {
-		m.last = max(m.last, h.Events[i].Time)
-	}
-	m.phases = phases(m.windows, m.last)
-	return m
-}
-
-// phases lays the windows out over the history. Windows of other tools may
-// overlap; then a phase begins where the one before ends.
-func phases(windows []history.Window, last time.Duration) []Phase {
-	if len(windows) == 0 {
-		return []Phase{{Name: Whole, Stage: Whole, To: last}}
-	}
-	out := []Phase{{Name: Before, Stage: Before, To: windows[0].Begin}}
-	for i, w := range windows {
-		n := w.ID
-		if n == 0 {
-			n = i + 1
-		}
-		from := max(w.Begin, out[len(out)-1].To)
-		end, next := max(w.End, from), last
-		if i+1 < len(windows) {
-			next = windows[i+1].Begin
-		}
-		out[len(out)-1].To = from
-		out = append(out,
-			Phase{Name: fmt.Sprintf("fault %d %s", n, w.Fault), Stage: During, From: from, To: end, Fault: n},
-			Phase{Name: fmt.Sprintf("after fault %d", n), Stage: After, From: end, To: max(next, end), Fault: n})
-	}
-	return out
-}
-
-// at is the index of the phase that a time lies in.
-func (m *meter) at(t time.Duration) int {
-	i, _ := slices.BinarySearchFunc(m.phases, t, func(p Phase, t time.Duration) int {
-		if p.To <= t {
-			return -1
-		}
-		return 1
-	})
-	return min(i, len(m.phases)-1)
-}
-
-// side of a node in a phase. Phase 2k+1 belongs to window k.
-func (m *meter) side(phase int, node string) string {
-	if m.phases[phase].Stage != During || node == "" {
-		return "all"
-	}
-	w := m.windows[(phase-1)/2]
-	switch {
-	case w.Sides[node] != "":
-		return w.Sides[node]
-	case len(w.Nodes) == 0:
-		return "all"
-	case slices.Contains(w.Nodes, node):
-		return "hit"
-	}
-	return "others"
 }
 
 func bump[K comparable](m map[K]*Counts, k K, p history.Pair) {
@@ -237,29 +169,29 @@ func bump[K comparable](m map[K]*Counts, k K, p history.Pair) {
 }
 
 func (m *meter) count(p history.Pair) {
-	i := m.at(p.Invoke.Time)
-	phase, node, f := m.phases[i], p.Invoke.Node, p.F()
-	side := m.side(i, node)
-	bump(m.rates, Rate{Phase: phase.Name, Side: side, F: f}, p)
-	bump(m.totals, Rate{Phase: phase.Stage, Side: side, F: f}, p)
+	i := m.At(p.Invoke.Time)
+	in, node, f := m.Phases[i], p.Invoke.Node, p.F()
+	side := m.Side(i, node)
+	bump(m.rates, Rate{Phase: in.Name, Side: side, F: f}, p)
+	bump(m.totals, Rate{Phase: in.Stage, Side: side, F: f}, p)
 	if node != "" {
-		bump(m.nodes, NodeRate{Phase: phase.Name, Side: side, Node: node}, p)
+		bump(m.nodes, NodeRate{Phase: in.Name, Side: side, Node: node}, p)
 	}
 	if p.Outcome() == history.OK {
-		k := Latency{Phase: phase.Name, F: f}
+		k := Latency{Phase: in.Name, F: f}
 		m.latency[k] = append(m.latency[k], p.Complete.Time-p.Invoke.Time)
 	}
 }
 
 func (m *meter) report(pairs []history.Pair) Report {
 	order := map[string]int{Before: -3, During: -2, After: -1, Whole: -4}
-	for i, p := range m.phases {
+	for i, p := range m.Phases {
 		if _, ok := order[p.Name]; !ok {
 			order[p.Name] = i
 		}
 	}
 	byPhase := func(a, b string) int { return cmp.Compare(order[a], order[b]) }
-	r := Report{Phases: m.phases, Rates: []Rate{}, Totals: []Rate{}, Nodes: []NodeRate{}, Latency: []Latency{}}
+	r := Report{Phases: m.Phases, Rates: []Rate{}, Totals: []Rate{}, Nodes: []NodeRate{}, Latency: []Latency{}}
 	for _, list := range []struct {
 		from map[Rate]*Counts
 		to   *[]Rate
@@ -315,10 +247,10 @@ func (m *meter) silences(pairs []history.Pair) []Silence {
 	}
 	moments := map[scope][]moment{}
 	for _, p := range pairs {
-		i := m.at(p.Invoke.Time)
-		s := scope{i, m.side(i, p.Invoke.Node)}
+		i := m.At(p.Invoke.Time)
+		s := scope{i, m.Side(i, p.Invoke.Node)}
 		moments[s] = append(moments[s], moment{at: p.Invoke.Time})
-		if answered(p) && p.Complete.Time <= m.phases[i].To {
+		if answered(p) && p.Complete.Time <= m.Phases[i].To {
 			moments[s] = append(moments[s], moment{p.Complete.Time, true})
 		}
 	}
@@ -329,7 +261,7 @@ func (m *meter) silences(pairs []history.Pair) []Silence {
 	for _, s := range scopes {
 		list := moments[s]
 		slices.SortStableFunc(list, func(a, b moment) int { return cmp.Compare(a.at, b.at) })
-		longest := Silence{Phase: m.phases[s.phase].Name, Side: s.side}
+		longest := Silence{Phase: m.Phases[s.phase].Name, Side: s.side}
 		from := time.Duration(-1)
 		note := func(to time.Duration) {
 			if d := to - from; from >= 0 && d > longest.Length {
@@ -345,7 +277,7 @@ func (m *meter) silences(pairs []history.Pair) []Silence {
 				from = x.at
 			}
 		}
-		note(m.phases[s.phase].To)
+		note(m.Phases[s.phase].To)
 		out = append(out, longest)
 	}
 	return out
@@ -360,20 +292,20 @@ func (m *meter) recovery(pairs []history.Pair) []Recovery {
 		}
 	}
 	out := []Recovery{}
-	for i := range m.windows {
-		after := m.phases[2*i+2]
-		r := Recovery{Fault: after.Fault, Name: m.windows[i].Fault, Nodes: map[string]time.Duration{}}
+	for i := range m.Windows {
+		after := m.Phases[2*i+2]
+		r := Recovery{Fault: after.Fault, Name: m.Windows[i].Fault, Nodes: map[string]time.Duration{}}
 		for n := range nodes {
 			r.Nodes[n] = -1
 		}
 		out = append(out, r)
 	}
 	for _, p := range pairs {
-		i := m.at(p.Invoke.Time)
-		if m.phases[i].Stage != After || !answered(p) || p.Invoke.Node == "" {
+		i := m.At(p.Invoke.Time)
+		if m.Phases[i].Stage != After || !answered(p) || p.Invoke.Node == "" {
 			continue
 		}
-		r, d := out[(i-1)/2], p.Complete.Time-m.phases[i].From
+		r, d := out[(i-1)/2], p.Complete.Time-m.Phases[i].From
 		if old := r.Nodes[p.Invoke.Node]; old < 0 || d < old {
 			r.Nodes[p.Invoke.Node] = d
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,28 +15,29 @@ import (
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/avail"
-	"github.com/capstan-dev/capstan/checker/counter"
 	"github.com/capstan-dev/capstan/checker/linear"
-	"github.com/capstan-dev/capstan/checker/sets"
 	"github.com/capstan-dev/capstan/checker/strength"
 	"github.com/capstan-dev/capstan/history"
-	"github.com/capstan-dev/capstan/internal/nearest"
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/reports"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // checkOptions are the flags of check; the zero value means: as the run's plan
 // says.
 type checkOptions struct {
-	model, init string
-	timeout     time.Duration
-	memory      int64
+	model, init     string
+	null, failedCAS string
+	without         []string
+	timeout         time.Duration
+	memory          int64
+	certificates    io.Writer
 }
 
 func (a *app) checkCommand() *cobra.Command {
 	var o checkOptions
-	var memory string
+	var memory, certificate string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check FILE|DIR...",
@@ -54,18 +56,25 @@ and any other history the model that its operations suggest.`,
 			if err := o.validate(memory); err != nil {
 				return err
 			}
-			return a.check(args, o, asJSON)
+			return a.certifying(certificate, args, o, func(o checkOptions) error { return a.check(args, o, asJSON) })
 		},
 	}
 	cmd.Flags().StringVar(&o.model, "model", "", "`MODEL` to check against: "+strings.Join(models(), ", "))
-	cmd.Flags().StringVar(&o.init, "init", "", "initial `VALUE` of registers, as JSON or EDN; with it a read of null says nothing, as in Knossos (default: absent, and null is what a read of it returns)")
+	o.meaning(cmd.Flags())
+	cmd.Flags().StringSliceVar(&o.without, "without", nil, "`STEPS` of the check to leave out: "+strings.Join(linear.Steps(), ", "))
+	cmd.Flags().StringVar(&certificate, "certificate", "", "write the linearization of each key to `FILE`, for `capstan verify`")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "time for each file, after which the verdict is unknown")
 	cmd.Flags().StringVar(&memory, "memory", "4GiB", "memory bound, above which the verdict is unknown")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one results object a line")
 	return cmd
 }
 
-func models() []string { return append(linear.Models(), "set", "counter") }
+// meaning are the flags that say what a history means.
+func (o *checkOptions) meaning(f *pflag.FlagSet) {
+	f.StringVar(&o.init, "init", "", "initial `VALUE` of registers, as JSON or EDN (default: absent)")
+	f.StringVar(&o.null, "nil", "", "what a read of nil means: `wildcard`, nothing, as in Knossos, or absent, the register had no value (default: absent; with --init wildcard)")
+	f.StringVar(&o.failedCAS, "failed-cas", "", "what a failed cas means: `drop`, it did not happen and says nothing, or mismatch, it saw another value at some instant (default: mismatch where the history proves it)")
+}
 
 func (o *checkOptions) validate(memory string) error {
 	var err error
@@ -82,27 +91,14 @@ func (o *checkOptions) validate(memory string) error {
 		}
 		o.init = string(v)
 	}
-	if o.model != "" {
-		if _, err := o.checker(o.model); err != nil {
-			return usage("--model: %w", err)
-		}
+	model := o.model
+	if model == "" {
+		model = "register" // to look at the other options
+	}
+	if _, err := o.checker(model); err != nil {
+		return usage("%w", err)
 	}
 	return nil
-}
-
-// checker makes the checker of a model.
-func (o checkOptions) checker(model string) (checker.Checker, error) {
-	switch model {
-	case "set", "set-full":
-		return checker.PerKey(sets.New(sets.Options{})), nil
-	case "counter":
-		return checker.PerKey(counter.New(counter.Options{})), nil
-	}
-	if !slices.Contains(models(), model) {
-		return nil, fmt.Errorf("unknown model %q%s; there are: %s", model,
-			nearest.Hint(model, models()), strings.Join(models(), ", "))
-	}
-	return linear.New(model, linear.Options{Init: json.RawMessage(o.init), Timeout: o.timeout, Memory: o.memory})
 }
 
 func (a *app) check(files []string, o checkOptions, asJSON bool) error {
@@ -226,42 +222,6 @@ func runDirOf(path string) (string, bool) {
 	}
 	_, err := os.Stat(plan.Dir(dir).Plan())
 	return dir, err == nil
-}
-
-// suggestModel picks the model by the names of the operations.
-func suggestModel(h *history.History) (string, error) {
-	fs := map[string]bool{}
-	numbers := false
-	keyed := history.Keyed(h)
-	for _, e := range h.Events {
-		if e.Process < 0 {
-			continue
-		}
-		fs[e.F] = true
-		numbers = numbers || e.F == "read" && e.Kind == history.OK && isNumber(e.Value, keyed)
-	}
-	switch {
-	case fs["acquire"] || fs["release"]:
-		return "mutex", nil
-	case fs["cas"]:
-		return "cas-register", nil
-	case fs["write"], len(fs) == 1 && fs["read"]:
-		return "register", nil
-	case fs["add"] && numbers:
-		return "counter", nil
-	case fs["add"]:
-		return "set", nil
-	}
-	return "", fmt.Errorf("the operations do not tell the model; give --model, one of %s", strings.Join(models(), ", "))
-}
-
-// isNumber says whether a value, behind its key, is a number.
-func isNumber(v json.RawMessage, keyed bool) bool {
-	if _, value, ok := history.SplitPair(v); keyed && ok {
-		v = value
-	}
-	var n json.Number
-	return len(v) > 0 && v[0] != '"' && json.Unmarshal(v, &n) == nil && n != ""
 }
 
 // minOK is the least number of ok operations of a run that can be valid.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/capstan-dev/capstan/checker/linear"
 	"github.com/capstan-dev/capstan/internal/nearest"
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/targets"
@@ -118,9 +117,13 @@ func listFaults(w io.Writer) {
 }
 
 func listChecks(w io.Writer) {
-	fmt.Fprintf(w, "linearizable\n    per key, by porcupine; models for `capstan check --model`: %s\n", strings.Join(linear.Models(), ", "))
+	fmt.Fprintln(w, "linearizable\n    per key, with a linearization or a minimal witness")
 	fmt.Fprintln(w, "set\n    lost, stale, duplicated, phantom and never-read elements")
 	fmt.Fprintln(w, "counter\n    lost and duplicated increments, non-monotonic reads")
 	fmt.Fprintln(w, "faults\n    every fault was proven in force and proven healed, or the run is unknown")
 	fmt.Fprintln(w, "strength\n    enough operations, concurrency, and reads after the heal, or the run is unknown")
+	fmt.Fprintln(w, "\nmodels for `capstan check --model`:")
+	for _, m := range allModels() {
+		fmt.Fprintf(w, "%s\n    %s\n", m.name, m.doc)
+	}
 }

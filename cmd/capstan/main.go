@@ -174,7 +174,7 @@ or history, 69 environment (engine, image, cluster), 70 bug, 130 interrupted.`,
 			return usage("unknown command %q%s; see `capstan help`", args[0], nearest.Hint(args[0], names))
 		},
 	}
-	root.AddCommand(a.runCommand(), a.planCommand(), a.checkCommand(), a.reportCommand(), a.exportCommand(),
+	root.AddCommand(a.runCommand(), a.planCommand(), a.checkCommand(), a.verifyCommand(), a.reportCommand(), a.exportCommand(),
 		a.listCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand())
 	root.SetFlagErrorFunc(flagError)
 	return root

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/checker/sets"
+	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/internal/nearest"
+)
+
+// model is what a history from elsewhere can be checked against.
+type model struct {
+	name, doc string
+	check     func(checkOptions) (checker.Checker, error)
+}
+
+// allModels lists what `capstan check --model` knows: the kinds of objects
+// whose linearizability is decided, then Jepsen's other checks.
+func allModels() []model {
+	var all []model
+	for _, name := range linear.Models() {
+		all = append(all, model{name, "linearizable: " + linear.Describe(name), func(o checkOptions) (checker.Checker, error) {
+			return linear.New(name, o.linear())
+		}})
+	}
+	plain := func(name, doc string, c func(checkOptions) checker.Checker) {
+		all = append(all, model{name, doc, func(o checkOptions) (checker.Checker, error) { return checker.PerKey(c(o)), nil }})
+	}
+	set := func(checkOptions) checker.Checker { return sets.New(sets.Options{}) }
+	plain("set", "add and a final read of the whole: lost, duplicated and phantom elements", set)
+	plain("set-full", "the same", set)
+	return all
+}
+
+func models() []string {
+	var names []string
+	for _, m := range allModels() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// linear are the options as far as they concern linearizability.
+func (o checkOptions) linear() linear.Options {
+	return linear.Options{
+		Init: json.RawMessage(o.init), Nil: o.null, FailedCAS: o.failedCAS, Without: o.without,
+		Timeout: o.timeout, Memory: o.memory, Certificates: o.certificates,
+	}
+}
+
+// checker makes the checker of a model.
+func (o checkOptions) checker(name string) (checker.Checker, error) {
+	all := allModels()
+	at := slices.IndexFunc(all, func(m model) bool { return m.name == name })
+	if at < 0 {
+		return nil, fmt.Errorf("unknown model %q%s; there are: %s", name, nearest.Hint(name, models()), strings.Join(models(), ", "))
+	}
+	return all[at].check(o)
+}
+
+// suggestModel picks the model by the names of the operations.
+func suggestModel(h *history.History) (string, error) {
+	fs := map[string]bool{}
+	numbers := false
+	keyed := history.Keyed(h)
+	for _, e := range h.Events {
+		if e.Process < 0 {
+			continue
+		}
+		fs[e.F] = true
+		numbers = numbers || e.F == "read" && e.Kind == history.OK && isNumber(e.Value, keyed)
+	}
+	switch {
+	case fs["acquire"] || fs["release"]:
+		return "mutex", nil
+	case fs["cas"]:
+		return "cas-register", nil
+	case fs["write"], len(fs) == 1 && fs["read"]:
+		return "register", nil
+	case fs["add"] && numbers:
+		return "counter", nil
+	case fs["add"]:
+		return "set", nil
+	case fs["append"] && fs["read"]:
+		return "list", nil
+	}
+	return "", fmt.Errorf("the operations do not tell the model; give --model, one of %s", strings.Join(models(), ", "))
+}
+
+// isNumber says whether a value, behind its key, is a number.
+func isNumber(v json.RawMessage, keyed bool) bool {
+	if _, value, ok := history.SplitPair(v); keyed && ok {
+		v = value
+	}
+	var n json.Number
+	return len(v) > 0 && v[0] != '"' && json.Unmarshal(v, &n) == nil && n != ""
+}
