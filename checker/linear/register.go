@@ -6,6 +6,7 @@ import (
 
 	"github.com/capstan-dev/capstan/checker/linear/chain"
 	"github.com/capstan-dev/capstan/checker/linear/spec"
+	"github.com/capstan-dev/capstan/checker/value"
 	"github.com/capstan-dev/capstan/history"
 )
 
@@ -49,8 +50,8 @@ func isOpaque(o *registerOp) bool {
 // registerOf opens a key of a register; withCAS knows compare-and-set too.
 func registerOf(withCAS bool) func(*keyCalls) (problem, error) {
 	return func(k *keyCalls) (problem, error) {
-		values := newNames()
-		init := values.of(k.o.Init)
+		values := value.NewNames()
+		init := values.Of(k.o.Init)
 		var failed []failedSet
 		ops, at, err := collect(k, func(c call) (in chain.In, out chain.Out, use bool, err error) {
 			in, out, use, err = k.register(c, values, withCAS)
@@ -62,7 +63,7 @@ func registerOf(withCAS bool) func(*keyCalls) (problem, error) {
 		if err != nil {
 			return nil, err
 		}
-		n := len(values.values)
+		n := values.Len()
 		x := &registerObject{
 			calls: k, model: chain.Model(init), ops: ops, at: at, named: "zones",
 			special: func(ops []registerOp, b spec.Budget) spec.Finding[chain.Out] {
@@ -91,16 +92,16 @@ type failedSet struct {
 }
 
 // register decodes a call of a register.
-func (k *keyCalls) register(c call, values *names, withCAS bool) (in chain.In, out chain.Out, use bool, err error) {
+func (k *keyCalls) register(c call, values *value.Names, withCAS bool) (in chain.In, out chain.Out, use bool, err error) {
 	switch {
 	case c.Invoke.F == "read":
 		if !c.ok() {
 			return in, out, false, nil
 		}
-		out.V = values.of(c.out)
+		out.V = values.Of(c.out)
 		return in, out, out.V != 0 || !k.nilSaysNothing(), nil
 	case c.Invoke.F == "write":
-		in = chain.In{Verb: chain.Write, A: values.of(c.in)}
+		in = chain.In{Verb: chain.Write, A: values.Of(c.in)}
 		return in, out, !c.failed(), nil
 	case c.Invoke.F == "cas" && withCAS:
 		return k.cas(c, values)
@@ -117,17 +118,17 @@ func (k *keyCalls) nilSaysNothing() bool {
 
 // cas decodes a compare-and-set. A failed one may tell what it saw, as
 // [old, new, seen].
-func (k *keyCalls) cas(c call, values *names) (in chain.In, out chain.Out, use bool, err error) {
+func (k *keyCalls) cas(c call, values *value.Names) (in chain.In, out chain.Out, use bool, err error) {
 	old, new, ok := history.SplitPair(c.in)
 	if !ok {
 		return in, out, false, c.want("[old, new]")
 	}
-	in = chain.In{Verb: chain.CAS, A: values.of(old), B: values.of(new)}
+	in = chain.In{Verb: chain.CAS, A: values.Of(old), B: values.Of(new)}
 	if !c.failed() {
 		return in, chain.Out{OK: true}, true, nil
 	}
 	if seen, ok := seenBy(c.out); ok && k.o.FailedCAS != FailedDrop {
-		out.V = values.of(seen)
+		out.V = values.Of(seen)
 		return in, out, true, nil
 	}
 	out.V = chain.Opaque

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/capstan-dev/capstan/checker/linear/chain"
+	"github.com/capstan-dev/capstan/checker/value"
 	"github.com/capstan-dev/capstan/history"
 )
 
@@ -60,7 +61,7 @@ type registerTeller struct {
 	ops     []regOp
 	end     int64 // the culprit's return
 	init    int32
-	values  *names
+	values  *value.Names
 	failed  []failedSet
 	support []shown // to be shown as well
 }
@@ -90,7 +91,7 @@ func (t *registerTeller) relaxed() string {
 	var names []string
 	for i := range t.ops {
 		o := &t.ops[i]
-		if old, _, ok := history.SplitPair(o.in); ok && o.pair.Invoke.F == "cas" && o.kind == write && !t.sets(canonical(old)) {
+		if old, _, ok := history.SplitPair(o.in); ok && o.pair.Invoke.F == "cas" && o.kind == write && !t.sets(value.Canonical(old)) {
 			names = append(names, what(&o.shown))
 		}
 	}
@@ -117,7 +118,7 @@ func (t *registerTeller) culprit() *regOp {
 	return &t.ops[len(t.ops)-1]
 }
 
-func (t *registerTeller) value(v int32) string { return t.values.text(v) }
+func (t *registerTeller) value(v int32) string { return t.values.Text(v) }
 
 // saw is "read (process 8 on n3) returned 12", or what a cas found.
 func (t *registerTeller) saw(o *regOp) string {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/checker/linear/spec"
+	"github.com/capstan-dev/capstan/checker/value"
 	"github.com/capstan-dev/capstan/history"
 )
 
@@ -61,7 +62,7 @@ func what(o *shown) string {
 	if old, new, ok := history.SplitPair(o.in); ok && f == "cas" {
 		return fmt.Sprintf("cas %s→%s", old, new)
 	}
-	if v := canonical(o.in); v != "null" {
+	if v := value.Canonical(o.in); v != "null" {
 		return f + " " + short(v)
 	}
 	return f
@@ -87,10 +88,10 @@ func who(o *shown) string {
 
 // answered is "dequeue (process 3 on n1), which returned 5".
 func answered(o *shown) string {
-	if o.out == nil || canonical(o.out) == canonical(o.in) {
+	if o.out == nil || value.Canonical(o.out) == value.Canonical(o.in) {
 		return who(o)
 	}
-	return who(o) + " → " + short(canonical(o.out))
+	return who(o) + " → " + short(value.Canonical(o.out))
 }
 
 func (t teller) at(e *history.Event) string {

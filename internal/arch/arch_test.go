@@ -23,7 +23,7 @@ const module = "github.com/capstan-dev/capstan"
 // only lower rows, and those above it in its own folder.
 var layers = [][]string{
 	{"history", "internal/nearest", "internal/require"},
-	{"checker/linear/spec", "checker/phase"},
+	{"checker/linear/spec", "checker/linear/order/ranks", "checker/phase", "checker/value"},
 	{"checker/linear/spec/spectest", "checker/linear/chain", "checker/linear/fifo", "checker/linear/hold", "checker/linear/objects",
 		"checker/linear/order", "checker/linear/presence", "checker/linear/tally", "checker/linear/wgl"},
 	{"checker/linear/kv"},
