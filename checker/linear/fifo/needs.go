@@ -1,0 +1,35 @@
+package fifo
+
+import (
+	"math"
+
+	"github.com/capstan-dev/capstan/checker/linear/spec"
+)
+
+// Needs says which operations must stay if one stays, so that any part of a
+// legal history that has what it needs is legal: the two operations of a value
+// stay together, and a value that nobody dequeued stays with the crashed
+// dequeue that may have taken it (see Decide).
+func Needs(ops []spec.Op[In, Out]) [][]int32 {
+	needs := make([][]int32, len(ops))
+	d := &decider{ops: ops}
+	if !d.load() {
+		// Values that come twice: all or nothing.
+		for i := range ops {
+			needs[i] = []int32{int32((i + 1) % len(ops))}
+		}
+		return needs
+	}
+	d.match()
+	for i := range d.values {
+		if v := &d.values[i]; v.deq >= 0 {
+			needs[v.enq], needs[v.deq] = []int32{v.deq}, []int32{v.enq}
+		}
+	}
+	for k, i := range d.stuck[:min(len(d.stuck), len(d.crashed))] {
+		if d.values[i].in1 < math.MaxInt64 {
+			needs[d.values[i].enq] = []int32{d.crashed[k]}
+		}
+	}
+	return needs
+}
