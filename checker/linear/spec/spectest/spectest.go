@@ -36,9 +36,15 @@ type Subject[S, In, Out any] struct {
 	In func(r *rand.Rand, i int) In
 	// Mutate draws another answer to in, legal or not.
 	Mutate func(r *rand.Rand, in In, out Out) Out
+	// Draw makes histories where the ones of Random would not do: clients that
+	// have a state of their own, say. nil: Random's are taken.
+	Draw func(r *rand.Rand) []spec.Op[In, Out]
 	// Prepare removes what deciders do not take (crashed reads); nil if none.
 	Prepare func([]spec.Op[In, Out]) []spec.Op[In, Out]
 	Decide  func([]spec.Op[In, Out]) spec.Finding[Out]
+	// Blind is an operation of which only the effect counts (see
+	// spec.Conflict); nil if there are none.
+	Blind func(spec.Op[In, Out]) spec.Op[In, Out]
 	// Undecided is the share of histories that may stay Undecided.
 	Undecided float64
 	// Inapplicable is the share of histories that may be Inapplicable.
@@ -111,6 +117,13 @@ func (s Subject[S, In, Out]) Random(r *rand.Rand) []spec.Op[In, Out] {
 	return ops
 }
 
+func (s Subject[S, In, Out]) draw(r *rand.Rand) []spec.Op[In, Out] {
+	if s.Draw != nil {
+		return s.Draw(r)
+	}
+	return s.Random(r)
+}
+
 func (s Subject[S, In, Out]) mutate(r *rand.Rand, ops []spec.Op[In, Out]) {
 	o := &ops[r.IntN(len(ops))]
 	if o.Crashed {
@@ -176,7 +189,7 @@ func (s Subject[S, In, Out]) Differ(t *testing.T, n int, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 7))
 	count := map[spec.Outcome]int{}
 	for i := range n {
-		ops := s.Random(r)
+		ops := s.draw(r)
 		f := s.Decide(slices.Clone(ops))
 		count[f.Outcome]++
 		if f.Outcome == spec.Undecided || f.Outcome == spec.Inapplicable {
@@ -218,7 +231,11 @@ func (s Subject[S, In, Out]) Confirm(ops []spec.Op[In, Out], f spec.Finding[Out]
 		}
 		var sub []spec.Op[In, Out]
 		for _, i := range c.Ops {
-			sub = append(sub, ops[i])
+			o := ops[i]
+			if slices.Contains(c.Blind, i) {
+				o = s.Blind(o)
+			}
+			sub = append(sub, o)
 		}
 		if Brute(s.Model, sub) {
 			return fmt.Errorf("conflict %v is legal by itself", c.Ops)
