@@ -66,6 +66,7 @@ type call struct {
 	node    string
 	client  *client
 	due     time.Duration // when the loop gives up on it
+	meant   time.Duration // when it was to start, see gen.Step.Due
 
 	mu        sync.Mutex
 	began     time.Duration
@@ -148,7 +149,7 @@ func (l *Loop) dispatch(ctx context.Context, src gen.Source, step gen.Step) {
 	w := &l.workers[step.Worker]
 	c := &call{
 		op: step.Op, worker: step.Worker, process: l.processes[step.Worker],
-		node: l.Nodes[step.Worker%len(l.Nodes)], client: w.client,
+		node: l.Nodes[step.Worker%len(l.Nodes)], client: w.client, meant: step.Due,
 		due: l.Now() + 2*l.OpTimeout + grace,
 	}
 	w.call = c
@@ -281,7 +282,9 @@ func (l *Loop) begin(c *call, at time.Duration) bool {
 		return false
 	}
 	c.invoked = true
-	l.record(c.event(at, history.Invoke))
+	e := c.event(at, history.Invoke)
+	e.Due = c.meant
+	l.record(e)
 	return true
 }
 

@@ -76,6 +76,9 @@ func (d *decoder) canonical(b []byte) (e Event, ok bool) {
 	index := c.integer()
 	c.word(`,"time":`)
 	nanos := c.integer()
+	if c.try(`,"due":`) {
+		e.Due = time.Duration(c.integer())
+	}
 	c.word(`,"process":`)
 	e.Process = Nemesis
 	if !c.try(`"nemesis"`) {
@@ -161,6 +164,7 @@ func (c *cursor) value() []byte {
 type wire struct {
 	Index   json.RawMessage `json:"index"`
 	Time    json.RawMessage `json:"time"`
+	Due     json.RawMessage `json:"due"`
 	Process json.RawMessage `json:"process"`
 	Type    json.RawMessage `json:"type"`
 	F       json.RawMessage `json:"f"`
@@ -195,6 +199,13 @@ func (d *decoder) foreign(b []byte) (e Event, h has, perr *ParseError) {
 			return e, h, field("time", fmt.Errorf("%w (nanoseconds since the start)", err))
 		}
 		e.Time, h.time = time.Duration(n), true
+	}
+	if !isNull(w.Due) {
+		n, err := number(w.Due)
+		if err != nil {
+			return e, h, field("due", fmt.Errorf("%w (nanoseconds since the start)", err))
+		}
+		e.Due = time.Duration(n)
 	}
 	if e.Process, err = process(w.Process); err != nil {
 		return e, h, field("process", err)

@@ -147,6 +147,12 @@ func (r *ednReader) event() (e Event, h has, err error) {
 				n, err = number(r.val)
 				e.Time, h.time = time.Duration(n), true
 			}
+		case `"due"`:
+			if !isNull(r.val) {
+				var n int64
+				n, err = number(r.val)
+				e.Due = time.Duration(n)
+			}
 		}
 		if err != nil {
 			return e, h, r.s.fail("%s: %v", strings.Trim(string(r.key), `"`), err)
@@ -217,6 +223,9 @@ func appendEDN(b []byte, e *Event) ([]byte, error) {
 	}
 	b = append(b, ", :time "...)
 	b = strconv.AppendInt(b, int64(e.Time), 10)
+	if e.Due > 0 {
+		b = strconv.AppendInt(append(b, ", :due "...), int64(e.Due), 10)
+	}
 	b = append(b, ", :process "...)
 	if e.Process == Nemesis {
 		b = append(b, ":nemesis"...)

@@ -19,6 +19,10 @@ func AppendJSON(b []byte, e Event) ([]byte, error) {
 	b = strconv.AppendInt(b, int64(e.Index), 10)
 	b = append(b, `,"time":`...)
 	b = strconv.AppendInt(b, int64(e.Time), 10)
+	if e.Due > 0 {
+		b = append(b, `,"due":`...)
+		b = strconv.AppendInt(b, int64(e.Due), 10)
+	}
 	b = append(b, `,"process":`...)
 	if e.Process == Nemesis {
 		b = append(b, `"nemesis"`...)

@@ -42,6 +42,9 @@ type Event struct {
 	// Time since the start of the run on one monotonic clock, stamped by the
 	// worker around its call.
 	Time time.Duration
+	// Due is when an invocation was to start at a given rate of operations:
+	// before Time if no client was free then. 0 if there is no rate.
+	Due time.Duration
 	// Process is the logical client, or Nemesis. It has one call in flight.
 	Process int
 	Kind    Kind

@@ -168,7 +168,7 @@ func drawEvents(t *rapid.T) []history.Event {
 	for i := range events {
 		at += rapid.IntRange(0, 5).Draw(t, "dt")
 		events[i] = history.Event{
-			Index: i, Time: time.Duration(at), Process: rapid.IntRange(-1, 3).Draw(t, "process"),
+			Index: i, Time: time.Duration(at), Due: time.Duration(rapid.IntRange(0, 2).Draw(t, "due")), Process: rapid.IntRange(-1, 3).Draw(t, "process"),
 			Kind: history.Kind(rapid.IntRange(0, 3).Draw(t, "kind")),
 			F:    rapid.OneOf(rapid.SampledFrom([]string{"read", "start-partition", "a b"}), rapid.StringMatching(`[^:].*`)).Draw(t, "f"),
 			Node: text.Draw(t, "node"), Err: text.Draw(t, "err"), Value: raw(value.Draw(t, "value")),

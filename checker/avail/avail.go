@@ -116,16 +116,27 @@ type Recovery struct {
 	Nodes map[string]time.Duration `json:"nodes_ns"`
 }
 
-// Latency of the ok calls of a phase and operation; exact order statistics by
-// the nearest rank.
+// Latency of the ok calls of a phase and operation, from HdrHistograms with
+// three significant digits.
 type Latency struct {
-	Phase string        `json:"phase"`
-	F     string        `json:"f"`
-	N     int           `json:"n"`
-	P50   time.Duration `json:"p50_ns"`
-	P90   time.Duration `json:"p90_ns"`
-	P99   time.Duration `json:"p99_ns"`
-	Max   time.Duration `json:"max_ns"`
+	Phase string `json:"phase"`
+	F     string `json:"f"`
+	N     int    `json:"n"`
+	// Quantiles of the time to the answer: from when the call was due, if the
+	// run asked for a rate of operations, so that the wait for a free client
+	// counts (no coordinated omission); otherwise from its invocation.
+	Quantiles
+	// Service is from the invocation in any case.
+	Service Quantiles `json:"service"`
+}
+
+// Quantiles of a latency.
+type Quantiles struct {
+	P50  time.Duration `json:"p50_ns"`
+	P90  time.Duration `json:"p90_ns"`
+	P99  time.Duration `json:"p99_ns"`
+	P999 time.Duration `json:"p999_ns"`
+	Max  time.Duration `json:"max_ns"`
 }
 
 // Measure computes the report in O(n log n). The error is that of
@@ -151,12 +162,12 @@ type meter struct {
 	rates   map[Rate]*Counts
 	totals  map[Rate]*Counts
 	nodes   map[NodeRate]*Counts
-	latency map[Latency][]time.Duration
+	latency map[timed]*clocks
 }
 
 func newMeter(h *history.History) *meter {
 	return &meter{Timeline: phase.Of(h), rates: map[Rate]*Counts{}, totals: map[Rate]*Counts{},
-		nodes: map[NodeRate]*Counts{}, latency: map[Latency][]time.Duration{}}
+		nodes: map[NodeRate]*Counts{}, latency: map[timed]*clocks{}}
 }
 
 func bump[K comparable](m map[K]*Counts, k K, p history.Pair) {
@@ -178,8 +189,11 @@ func (m *meter) count(p history.Pair) {
 		bump(m.nodes, NodeRate{Phase: in.Name, Side: side, Node: node}, p)
 	}
 	if p.Outcome() == history.OK {
-		k := Latency{Phase: in.Name, F: f}
-		m.latency[k] = append(m.latency[k], p.Complete.Time-p.Invoke.Time)
+		k := timed{in.Name, f}
+		if m.latency[k] == nil {
+			m.latency[k] = newClocks()
+		}
+		m.latency[k].record(p)
 	}
 }
 
@@ -211,8 +225,8 @@ func (m *meter) report(pairs []history.Pair) Report {
 	slices.SortFunc(r.Nodes, func(a, b NodeRate) int {
 		return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.Node, b.Node))
 	})
-	for k, ds := range m.latency {
-		r.Latency = append(r.Latency, order4(k, ds))
+	for k, c := range m.latency {
+		r.Latency = append(r.Latency, c.latency(k))
 	}
 	slices.SortFunc(r.Latency, func(a, b Latency) int {
 		return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.F, b.F))
@@ -220,14 +234,6 @@ func (m *meter) report(pairs []history.Pair) Report {
 	r.Silences = m.silences(pairs)
 	r.Recovery = m.recovery(pairs)
 	return r
-}
-
-// order4 fills in the order statistics.
-func order4(k Latency, ds []time.Duration) Latency {
-	slices.Sort(ds)
-	rank := func(per100 int) time.Duration { return ds[(len(ds)*per100+99)/100-1] }
-	k.N, k.P50, k.P90, k.P99, k.Max = len(ds), rank(50), rank(90), rank(99), ds[len(ds)-1]
-	return k
 }
 
 // answered is true for ok, and for fails that are answers.

@@ -80,9 +80,27 @@ func TestMeasure(t *testing.T) {
 		}
 	}
 	for _, l := range r.Latency {
-		if l.P50 != 10*time.Millisecond || l.Max != 10*time.Millisecond {
+		if !near(l.P50, 10*time.Millisecond) || !near(l.Max, 10*time.Millisecond) || l.Service != l.Quantiles {
 			t.Errorf("latency %+v", l)
 		}
+	}
+}
+
+// near allows for the three digits of a histogram.
+func near(a, b time.Duration) bool { return max(a-b, b-a) <= b/1000 }
+
+// The time that a call waited for a free client counts.
+func TestLatencyFromTheIntendedStart(t *testing.T) {
+	h := &history.History{Events: []history.Event{
+		{Index: 0, Time: 5 * time.Second, Due: time.Second, Process: 0, F: "read"},
+		{Index: 1, Time: 6 * time.Second, Process: 0, Kind: history.OK, F: "read"},
+	}}
+	r, err := avail.Measure(h)
+	if err != nil || len(r.Latency) != 1 {
+		t.Fatal(r.Latency, err)
+	}
+	if l := r.Latency[0]; !near(l.P99, 5*time.Second) || !near(l.Service.P99, time.Second) {
+		t.Errorf("latency %+v", l)
 	}
 }
 

@@ -32,7 +32,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	fl.IntVar(&f.nodes, "nodes", 0, "number of nodes (default: the topology's)")
 	fl.IntVar(&f.concurrency, "concurrency", d.Concurrency, "number of clients at a time")
 	fl.IntVar(&f.opsPerKey, "ops-per-key", 0, "operations before the clients move on to a fresh key (default: the workload's)")
-	fl.StringVar(&f.rate, "rate", fmt.Sprint(d.Rate), "operations a second over all clients, 0 for as many as they can")
+	fl.StringVar(&f.rate, "rate", fmt.Sprint(d.Rate), "operations a second over all clients, whether or not they answer in time (open loop: latency counts from when an operation was due), 0 for as many as they can (closed loop)")
 	fl.DurationVar(&f.timeLimit, "time-limit", d.TimeLimit, "how long operations are asked for")
 	fl.StringVar(&f.seed, "seed", fmt.Sprint(d.Seed), "seed of everything random, or `random`")
 	fl.DurationVar(&f.opTimeout, "op-timeout", d.OpTimeout, "time after which an operation's outcome is unknown")

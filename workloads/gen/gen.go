@@ -48,7 +48,11 @@ const (
 type Step struct {
 	Op
 	Worker int
-	At     time.Duration
+	// At is when to ask again.
+	At time.Duration
+	// Due is when a Ready step was to start at a given rate; 0 if there is
+	// none.
+	Due time.Duration
 }
 
 // Source produces operations. It is owned by one goroutine; the answers are a

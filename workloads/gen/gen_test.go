@@ -163,6 +163,31 @@ func TestMixIsFairAndDoesNotBlock(t *testing.T) {
 	}
 }
 
+// A rate is an open loop: what is due while all workers are busy starts late,
+// and tells when it was due.
+func TestRateCatchesUp(t *testing.T) {
+	src := gen.Rate(100, rng(), op("r"))
+	busy := gen.View{Now: 0, All: []int{0}, Free: []int{0}, Processes: []int{0}}
+	if s, st := src.Next(busy); st != gen.Ready || s.Due != 0 {
+		t.Fatalf("first: %+v %v", s, st)
+	}
+	busy.Now = time.Second
+	last, n := time.Duration(-1), 0
+	for ; ; n++ {
+		s, st := src.Next(busy)
+		if st != gen.Ready {
+			break
+		}
+		if s.Due <= last || s.Due > busy.Now {
+			t.Fatalf("due %v after %v at %v", s.Due, last, busy.Now)
+		}
+		last = s.Due
+	}
+	if n < 80 || n > 120 {
+		t.Errorf("%d operations after a stall of a second at 100/s", n)
+	}
+}
+
 func TestRateHoldsOverAllWorkers(t *testing.T) {
 	n := len(play(gen.TimeLimit(10*time.Second, gen.Rate(100, rng(), op("r"))), gen.Imaginary{Workers: 5}))
 	if n < 900 || n > 1100 {

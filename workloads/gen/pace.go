@@ -16,9 +16,16 @@ func Stagger(mean time.Duration, rng *rand.Rand, src Source) Source {
 	}}
 }
 
-// Rate is Stagger with the mean gap of perSecond operations a second.
+// Rate is an open loop of perSecond operations a second: each is due a uniform
+// random gap after the one before was due, whether or not a worker is free.
+// If none is it starts late, Step.Due tells when it was to start, and the source
+// catches up. Otherwise a stall would hide how long everybody had to wait
+// ("coordinated omission").
 func Rate(perSecond float64, rng *rand.Rand, src Source) Source {
-	return Stagger(time.Duration(float64(time.Second)/perSecond), rng, src)
+	mean := float64(time.Second) / perSecond
+	return &pace{Source: src, catchUp: true, gap: func() time.Duration {
+		return time.Duration(rng.Float64() * 2 * mean)
+	}}
 }
 
 // Delay starts src's operations d apart, counted from when each was due: if
@@ -44,7 +51,9 @@ func (p *pace) Next(v View) (Step, Status) {
 	}
 	step, st := p.Source.Next(v)
 	if st == Ready {
-		if !p.catchUp {
+		if p.catchUp {
+			step.Due = p.due
+		} else {
 			p.due = v.Now
 		}
 		p.due += p.gap()
