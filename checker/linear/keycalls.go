@@ -39,6 +39,11 @@ func (c call) want(what string) error {
 	return fmt.Errorf("event %d is a %s with the value %.60s, want %s", c.Invoke.Index, c.Invoke.F, orNull(c.in), what)
 }
 
+// wantResult is the error of a result that does not decode.
+func (c call) wantResult(what string) error {
+	return fmt.Errorf("event %d is an ok %s with the value %.60s, want %s", c.Complete.Index, c.Invoke.F, orNull(c.out), what)
+}
+
 // at is the n-th call.
 func (k *keyCalls) at(n int) call {
 	c := call{Pair: k.Pair(k.key, n)}

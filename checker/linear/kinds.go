@@ -1,5 +1,7 @@
 package linear
 
+import "github.com/capstan-dev/capstan/checker/linear/objects"
+
 // kind is a model by its name on the command line.
 type kind struct {
 	name, doc string
@@ -12,5 +14,16 @@ func kinds() []kind {
 	return []kind{
 		{"register", "read and write of a value", true, registerOf(false)},
 		{"cas-register", "read, write and compare-and-set of a value", true, registerOf(true)},
+		{"fifo-queue", "enqueue and dequeue, first in, first out; a dequeue of nil found nothing", false, openQueue(true)},
+		{"unordered-queue", "enqueue and dequeue in any order", false, openQueue(false)},
+		{"list", "append of unique elements, read of the whole list", false, openList},
+		{"grow-set", "add of elements, read of the whole set", false, openGrowSet},
+		{"stack", "push and pop; a pop of nil found nothing", false, openBox(objects.Stack, verbs{"push": put, "pop": take}, "push", "pop")},
+		{"priority-queue", "insert of whole numbers, delete-min; nil if there is none", false,
+			openBox(objects.Priority, verbs{"insert": put, "add": put, "delete-min": take, "poll": take}, "insert", "delete-min")},
+		{"map", "put, get and delete by key", false, openMap},
+		{"multi-register", "lists of reads and writes [f key value] of many registers, each list at one moment", true, openRegisters},
+		{"txn", "lists of reads, writes and appends [f key value], each list at one moment (strict serializability, for few keys)", false, openTransactions},
+		{"semaphore", "acquire and release of permits; --init is how many there are", true, openSemaphore},
 	}
 }

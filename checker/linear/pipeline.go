@@ -43,7 +43,7 @@ type object[S, In, Out any] struct {
 	model  spec.Model[S, In, Out]
 	ops    []spec.Op[In, Out] // ascending by Call
 	at     []int32            // by op: its call
-	needed [][]int            // see wholeNeeds
+	needed [][]int32          // see wholeNeeds
 
 	// special is the decider made for this kind, of that name; nil if there
 	// is none.
@@ -51,7 +51,7 @@ type object[S, In, Out any] struct {
 	named   string
 	// needs says which operations must stay if one stays, so that a part of a
 	// legal history is legal; nil if there is no such rule, and all must.
-	needs func([]spec.Op[In, Out]) [][]int
+	needs func([]spec.Op[In, Out]) [][]int32
 	// reduce leaves out and narrows crashed operations before the search,
 	// where that is exact; nil for kinds that have no such rule.
 	reduce func(*object[S, In, Out], []spec.Op[In, Out]) reduction[In, Out]

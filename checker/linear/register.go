@@ -69,7 +69,7 @@ func registerOf(withCAS bool) func(*keyCalls) (problem, error) {
 			special: func(ops []registerOp, b spec.Budget) spec.Finding[chain.Out] {
 				return chain.Decide(ops, init, n, b)
 			},
-			needs: func(ops []registerOp) [][]int { return registerNeeds(ops, init) },
+			needs: func(ops []registerOp) [][]int32 { return registerNeeds(ops, init) },
 			reduce: func(x *registerObject, ops []registerOp) reduction[chain.In, chain.Out] {
 				return reduceRegister(k.o, ops, init, n)
 			},
@@ -163,14 +163,14 @@ func relaxCAS(o registerOp) (registerOp, bool) {
 // else the first one from the future), so that the contradiction does not
 // degenerate to a value out of nowhere. A cas that failed without telling what
 // it saw needs every operation that may have changed the value it did not see.
-func registerNeeds(ops []registerOp, init int32) [][]int {
-	setters := map[int32][]int{}
+func registerNeeds(ops []registerOp, init int32) [][]int32 {
+	setters := map[int32][]int32{}
 	type overwrite struct{ ret, call int64 } // call is the latest of all that returned by ret
 	var overwrites []overwrite
 	for i := range ops {
 		o := &ops[i]
 		if v, ok := sets(o); ok {
-			setters[v] = append(setters[v], i)
+			setters[v] = append(setters[v], int32(i))
 			if !o.Crashed {
 				overwrites = append(overwrites, overwrite{o.Return, o.Call})
 			}
@@ -180,7 +180,7 @@ func registerNeeds(ops []registerOp, init int32) [][]int {
 	for i := 1; i < len(overwrites); i++ {
 		overwrites[i].call = max(overwrites[i].call, overwrites[i-1].call)
 	}
-	needs := make([][]int, len(ops))
+	needs := make([][]int32, len(ops))
 	for i := range ops {
 		o := &ops[i]
 		if isOpaque(o) {
@@ -194,18 +194,18 @@ func registerNeeds(ops []registerOp, init int32) [][]int {
 		if n, _ := slices.BinarySearchFunc(overwrites, o.Call, func(x overwrite, at int64) int { return int(min(max(x.ret-at, -1), 1)) }); n > 0 {
 			latest = overwrites[n-1].call
 		}
-		best := -1
+		best := int32(-1)
 		for _, j := range setters[v] {
 			s := &ops[j]
-			if j != i && s.Return > latest && s.Call < o.Return {
+			if int(j) != i && s.Return > latest && s.Call < o.Return {
 				needs[i] = append(needs[i], j)
 			}
-			if j != i && (best < 0 || s.Call < o.Return) {
+			if int(j) != i && (best < 0 || s.Call < o.Return) {
 				best = j
 			}
 		}
 		if len(needs[i]) == 0 && best >= 0 && (v != init || latest < 0) {
-			needs[i] = []int{best}
+			needs[i] = []int32{best}
 		}
 	}
 	return needs
@@ -213,11 +213,11 @@ func registerNeeds(ops []registerOp, init int32) [][]int {
 
 // mayChange are the operations that may have made the value another one than
 // an opaque failed cas compared with: all that set one and began in time.
-func mayChange(ops []registerOp, o *registerOp) []int {
-	var out []int
+func mayChange(ops []registerOp, o *registerOp) []int32 {
+	var out []int32
 	for j := range ops {
 		if v, ok := sets(&ops[j]); ok && v != o.In.A && ops[j].Call < o.Return {
-			out = append(out, j)
+			out = append(out, int32(j))
 		}
 	}
 	return out

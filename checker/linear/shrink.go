@@ -34,7 +34,7 @@ type shrinker[S, In, Out any] struct {
 	budget spec.Budget
 	candidate[In, Out]
 	full  []spec.Op[In, Out] // before any was relaxed
-	needs [][]int
+	needs [][]int32
 	fixed []bool // must stay: without a rule what needs what, all that may change the state
 }
 
@@ -61,25 +61,17 @@ func (x *object[S, In, Out]) illegal(ops []spec.Op[In, Out], b spec.Budget) bool
 
 // locate cuts the key's history behind the completion that first made it
 // illegal: linearizability is closed under prefixes.
+// It ends after the frontier of the search that found it illegal, and not after
+// the last return of what was called by then.
 func (s *shrinker[S, In, Out]) locate(frontier int64, bounded bool) {
-	next := int64(spec.Never) // the first invocation after the frontier
-	if bounded {
-		for i := range s.x.ops {
-			if call := s.x.ops[i].Call; call > frontier {
-				next = min(next, call)
-			}
-		}
-	}
 	var returns []int64
 	for i := range s.x.ops {
-		if ret := s.x.ops[i].Return; ret > frontier && ret < spec.Never {
-			returns = append(returns, ret)
+		o := &s.x.ops[i]
+		if o.Return < spec.Never && (!bounded || o.Return > frontier && o.Call <= frontier) {
+			returns = append(returns, o.Return)
 		}
 	}
 	slices.Sort(returns)
-	if n, _ := slices.BinarySearch(returns, next); n > 0 {
-		returns = returns[:n]
-	}
 	lo, hi := 0, len(returns)-1 // illegal at hi
 	for lo < hi && !s.budget.Stopped() {
 		mid := (lo + hi) / 2
@@ -173,7 +165,7 @@ func (s *shrinker[S, In, Out]) relate() {
 		s.needs = s.x.needs(s.ops)
 		return
 	}
-	s.needs = make([][]int, len(s.ops))
+	s.needs = make([][]int32, len(s.ops))
 	for i := range s.ops {
 		s.fixed[i] = !s.x.pure(&s.ops[i])
 	}
@@ -184,7 +176,7 @@ func (s *shrinker[S, In, Out]) close(keep []bool) {
 	for again := true; again; {
 		again = false
 		for i := range keep {
-			if keep[i] && slices.ContainsFunc(s.needs[i], func(j int) bool { return !keep[j] }) {
+			if keep[i] && slices.ContainsFunc(s.needs[i], func(j int32) bool { return !keep[j] }) {
 				keep[i], again = false, true
 			}
 		}
@@ -206,7 +198,7 @@ func (s *shrinker[S, In, Out]) fill(keep []bool) {
 		for _, j := range s.needs[i] {
 			if !keep[j] {
 				keep[j] = true
-				work = append(work, j)
+				work = append(work, int(j))
 			}
 		}
 	}
@@ -315,7 +307,7 @@ func (s *shrinker[S, In, Out]) restore(keep []bool) (some bool) {
 		now := s.ops[i]
 		s.ops[i] = s.full[i]
 		s.relate()
-		if slices.ContainsFunc(s.needs[i], func(j int) bool { return !keep[j] }) || !s.illegal(kept(s.ops, keep), probeSteps) {
+		if slices.ContainsFunc(s.needs[i], func(j int32) bool { return !keep[j] }) || !s.illegal(kept(s.ops, keep), probeSteps) {
 			s.ops[i] = now
 			continue
 		}

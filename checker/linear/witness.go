@@ -96,7 +96,7 @@ func markCascades(ws []*witness) {
 // that they need; ok is false if these are legal.
 func (x *object[S, In, Out]) fromConflict(c spec.Conflict, b spec.Budget) (s *shrinker[S, In, Out], ok bool) {
 	s = &shrinker[S, In, Out]{x: x, budget: b}
-	s.take(c.Ops)
+	s.take(c)
 	if !s.illegal(s.ops, probeSteps) {
 		return nil, false
 	}
@@ -113,22 +113,25 @@ func (x *object[S, In, Out]) fromConflict(c spec.Conflict, b spec.Budget) (s *sh
 
 // take starts with some operations and those that they need, which are relaxed
 // where they can be: a relaxed operation needs nothing.
-func (s *shrinker[S, In, Out]) take(at []int32) {
-	s.origin = slices.Clone(at)
+func (s *shrinker[S, In, Out]) take(c spec.Conflict) {
+	s.origin = slices.Clone(c.Ops)
 	in := map[int32]bool{}
-	for _, i := range at {
+	for _, i := range c.Ops {
 		in[i] = true
 	}
 	given := maps.Clone(in)
+	for _, i := range c.Blind {
+		given[i] = false
+	}
 	for n := 0; n < len(s.origin) && s.x.needs != nil; n++ {
 		i := s.origin[n]
 		if _, loose := s.relaxable(i); loose && !given[i] {
 			continue
 		}
 		for _, j := range s.x.wholeNeeds()[i] {
-			if !in[int32(j)] {
-				in[int32(j)] = true
-				s.origin = append(s.origin, int32(j))
+			if !in[j] {
+				in[j] = true
+				s.origin = append(s.origin, j)
 			}
 		}
 	}
@@ -151,7 +154,7 @@ func (s *shrinker[S, In, Out]) relaxable(i int32) (spec.Op[In, Out], bool) {
 }
 
 // wholeNeeds is what needs what in the whole key.
-func (x *object[S, In, Out]) wholeNeeds() [][]int {
+func (x *object[S, In, Out]) wholeNeeds() [][]int32 {
 	if x.needed == nil {
 		x.needed = x.needs(x.ops)
 	}

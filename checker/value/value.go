@@ -127,3 +127,32 @@ func Canonical(v json.RawMessage) string {
 	}
 	return string(b)
 }
+
+// IsNull is true for null and for nothing at all.
+func IsNull(v json.RawMessage) bool { return len(v) == 0 || string(v) == "null" }
+
+// Elements calls f with each element of a list; ok is false if v is none.
+func Elements(v json.RawMessage, f func(json.RawMessage)) (ok bool) {
+	if len(v) < 2 || v[0] != '[' || v[len(v)-1] != ']' {
+		return false
+	}
+	if numbers := v[1 : len(v)-1]; !slices.ContainsFunc(numbers, func(c byte) bool { return c != ',' && c != '-' && (c < '0' || c > '9') }) {
+		for len(numbers) > 0 {
+			end := slices.Index(numbers, ',')
+			if end < 0 {
+				end = len(numbers)
+			}
+			f(numbers[:end])
+			numbers = numbers[min(end+1, len(numbers)):]
+		}
+		return true
+	}
+	var all []json.RawMessage
+	if json.Unmarshal(v, &all) != nil {
+		return false
+	}
+	for _, e := range all {
+		f(e)
+	}
+	return true
+}
