@@ -89,6 +89,9 @@ type Finding[Out any] struct {
 type Conflict struct {
 	// Ops are positions, ascending by Call.
 	Ops []int32
+	// Blind are those of Ops of which only the effect counts, not what they
+	// found: a compare-and-set is taken for a write of its new value.
+	Blind []int32
 	// At is the completion that made them contradict each other.
 	At int64
 	// Say tells why, in words in which {3} stands for operation 3 and {3<5}
