@@ -17,6 +17,7 @@ type availability struct {
 	Recovery []recoveryRow
 	Silences []silenceRow
 	Latency  []latencyRow
+	Due      bool // latencies count from when the calls were due
 }
 
 type rateRow struct {
@@ -33,9 +34,10 @@ type recoveryRow struct {
 type silenceRow struct{ Who, From, Length string }
 
 type latencyRow struct {
-	Phase, F           string
-	N                  int
-	P50, P90, P99, Max string
+	Phase, F                 string
+	N                        int
+	P50, P90, P99, P999, Max string
+	Service                  string // p99 from the invocation
 }
 
 func makeAvailability(r avail.Report, nodes []string) *availability {
@@ -54,7 +56,8 @@ func makeAvailability(r avail.Report, nodes []string) *availability {
 	}
 	for _, l := range r.Latency {
 		a.Latency = append(a.Latency, latencyRow{clean(l.Phase), clean(l.F), l.N,
-			short(l.P50), short(l.P90), short(l.P99), short(l.Max)})
+			short(l.P50), short(l.P90), short(l.P99), short(l.P999), short(l.Max), short(l.Service.P99)})
+		a.Due = a.Due || l.Quantiles != l.Service
 	}
 	return a
 }

@@ -35,6 +35,7 @@ type page struct {
 	Timeline                      timeline
 	Windows                       []windowRow
 	Availability                  *availability
+	Sections                      []section
 	Errors                        []errorRow
 	MoreErrors                    string
 	PlanText                      string
@@ -95,6 +96,7 @@ func makePage(r Run) page {
 	if r.Results.Availability != nil {
 		p.Availability = makeAvailability(*r.Results.Availability, r.Info.Nodes)
 	}
+	p.Sections = sections(r.Results)
 	p.Errors, p.MoreErrors = groupErrors(ops)
 	p.Facts = facts(r)
 	return p

@@ -11,6 +11,8 @@ import (
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/avail"
+	"github.com/capstan-dev/capstan/checker/converge"
+	"github.com/capstan-dev/capstan/checker/stale"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/plan"
 )
@@ -29,6 +31,10 @@ type Results struct {
 	Checks       []checker.Result `json:"checks"`
 	Operations   Counts           `json:"operations"`
 	Availability *avail.Report    `json:"availability,omitempty"`
+	// Staleness and Convergence are there for histories with reads of
+	// registers, and with reads through several nodes.
+	Staleness   *stale.Report    `json:"staleness,omitempty"`
+	Convergence *converge.Report `json:"convergence,omitempty"`
 	// Checked is how long all checks took.
 	Checked time.Duration `json:"checked_ns"`
 }

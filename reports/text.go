@@ -28,6 +28,7 @@ func Text(w io.Writer, r Run) error {
 	if r.Results.Availability != nil {
 		writeAvailability(&b, makeAvailability(*r.Results.Availability, r.Info.Nodes))
 	}
+	writeSections(&b, sections(r.Results))
 	fmt.Fprintf(&b, "\nReport  %s\nRerun   %s\n", r.Dir.Report(), Rerun(r))
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("write text: %w", err)

@@ -22,8 +22,11 @@ type data struct {
 	Deciders map[string]int `json:"deciders"`
 	// Certified counts the keys whose linearization was verified; Seconded
 	// those on which porcupine came to the same verdict.
-	Certified     int             `json:"certified"`
-	Seconded      int             `json:"seconded"`
+	Certified int `json:"certified"`
+	Seconded  int `json:"seconded"`
+	// Passed counts the keys that a special decider left to the search, by
+	// why.
+	Passed        map[string]int  `json:"passed,omitempty"`
 	BadKeys       []string        `json:"bad_keys"`
 	UndecidedKeys []string        `json:"undecided_keys"`
 	Undecided     []undecidedData `json:"undecided"`
@@ -40,7 +43,7 @@ type undecidedData struct {
 
 func (l *linear) result(stop *atomic.Bool, h *history.History, t *history.Table, results []keyResult) (checker.Result, error) {
 	d := data{
-		Model: l.kind.name, Keys: len(results), Deciders: map[string]int{}, BadKeys: []string{}, UndecidedKeys: []string{},
+		Model: l.kind.name, Keys: len(results), Deciders: map[string]int{}, Passed: map[string]int{}, BadKeys: []string{}, UndecidedKeys: []string{},
 		Undecided: []undecidedData{}, Preprocessing: []string{}, Without: l.o.Without, Witnesses: []witnessData{},
 	}
 	ws := l.explain(stop, h, t, results)
@@ -53,6 +56,9 @@ func (l *linear) result(stop *atomic.Bool, h *history.History, t *history.Table,
 		steps.add(r.steps)
 		if r.seconded {
 			d.Seconded++
+		}
+		if r.before != "" {
+			d.Passed[r.before]++
 		}
 		switch r.outcome {
 		case spec.Legal:

@@ -34,6 +34,7 @@ type shrinker[S, In, Out any] struct {
 	budget spec.Budget
 	candidate[In, Out]
 	full  []spec.Op[In, Out] // before any was relaxed
+	part  bool               // ops are a part of the history to begin with
 	needs [][]int32
 	fixed []bool // must stay: without a rule what needs what, all that may change the state
 }
@@ -307,7 +308,7 @@ func (s *shrinker[S, In, Out]) restore(keep []bool) (some bool) {
 		now := s.ops[i]
 		s.ops[i] = s.full[i]
 		s.relate()
-		if slices.ContainsFunc(s.needs[i], func(j int32) bool { return !keep[j] }) || !s.illegal(kept(s.ops, keep), probeSteps) {
+		if s.lacks(i, keep) || !s.illegal(kept(s.ops, keep), probeSteps) {
 			s.ops[i] = now
 			continue
 		}
@@ -315,6 +316,18 @@ func (s *shrinker[S, In, Out]) restore(keep []bool) (some bool) {
 	}
 	s.relate()
 	return some
+}
+
+// lacks is true if something that an operation needs is not kept, or was never
+// among the operations.
+func (s *shrinker[S, In, Out]) lacks(i int, keep []bool) bool {
+	if slices.ContainsFunc(s.needs[i], func(j int32) bool { return !keep[j] }) {
+		return true
+	}
+	return s.part && slices.ContainsFunc(s.x.wholeNeeds()[s.origin[i]], func(j int32) bool {
+		at, there := slices.BinarySearch(s.origin, j)
+		return !there || !keep[at]
+	})
 }
 
 // relax relaxes each kept operation where the contradiction stays.

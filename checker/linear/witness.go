@@ -114,7 +114,7 @@ func (x *object[S, In, Out]) fromConflict(c spec.Conflict, b spec.Budget) (s *sh
 // take starts with some operations and those that they need, which are relaxed
 // where they can be: a relaxed operation needs nothing.
 func (s *shrinker[S, In, Out]) take(c spec.Conflict) {
-	s.origin = slices.Clone(c.Ops)
+	s.part, s.origin = s.x.needs != nil, slices.Clone(c.Ops)
 	in := map[int32]bool{}
 	for _, i := range c.Ops {
 		in[i] = true

@@ -14,8 +14,8 @@ import (
 	"unicode"
 
 	"github.com/capstan-dev/capstan/checker"
-	"github.com/capstan-dev/capstan/checker/avail"
 	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/checker/stale"
 	"github.com/capstan-dev/capstan/checker/strength"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/plan"
@@ -210,6 +210,7 @@ func (a *app) checkFile(path string, o checkOptions) (reports.Results, error) {
 			Reason: fmt.Sprintf("only the first %d events could be read: %v", len(h.Events), readErr)})
 	}
 	res = reports.Summarize(results, h)
+	measure(ctx, &res, h, stale.Options{Init: json.RawMessage(o.init), NilSaysNothing: o.null == linear.NilWildcard || o.null == "" && o.init != ""})
 	res.File, res.Checked = path, time.Since(began)
 	return res, readErr
 }
@@ -287,9 +288,7 @@ func runChecks(ctx context.Context, p plan.Plan, h *history.History, checks []ch
 			Reason: strings.Join(notes, "; "), Anomalies: []checker.Anomaly{}})
 	}
 	res := reports.Summarize(results, h)
-	if report, err := avail.Measure(h); err == nil {
-		res.Availability = &report
-	}
+	measure(ctx, &res, h, stale.Options{Level: level(p)})
 	res.Checked = time.Since(began)
 	return res
 }

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/capstan-dev/capstan/checker/avail"
+	"github.com/capstan-dev/capstan/checker/converge"
+	"github.com/capstan-dev/capstan/checker/stale"
+	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/plan"
+	"github.com/capstan-dev/capstan/reports"
+)
+
+// measure adds what a history tells apart from verdicts, as far as it does: a
+// history that cannot be measured has been judged unknown by the checks.
+func measure(ctx context.Context, res *reports.Results, h *history.History, o stale.Options) {
+	if r, err := avail.Measure(h); err == nil {
+		res.Availability = &r
+	}
+	if r, ok, err := stale.Measure(ctx, h, o); ok && err == nil {
+		res.Staleness = &r
+	}
+	if r, ok, err := converge.Measure(ctx, h); ok && err == nil {
+		res.Convergence = &r
+	}
+}
+
+// level is the run's consistency level in the target's words.
+func level(p plan.Plan) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(p.Level)) {
+		parts = append(parts, k+"="+p.Level[k])
+	}
+	return strings.Join(parts, ",")
+}

@@ -1,0 +1,105 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/capstan-dev/capstan/checker/converge"
+	"github.com/capstan-dev/capstan/checker/stale"
+)
+
+// section is a measurement as both reports show it: a sentence and a table.
+type section struct {
+	ID, Title, Lead string
+	Head            []string
+	Rows            [][]string
+}
+
+// sections are the measurements that a history gave.
+func sections(r Results) []section {
+	var out []section
+	if r.Staleness != nil {
+		out = append(out, staleness(*r.Staleness))
+	}
+	if r.Convergence != nil {
+		out = append(out, convergence(*r.Convergence))
+	}
+	return out
+}
+
+func staleness(r stale.Report) section {
+	s := section{ID: "staleness", Title: "Staleness", Head: []string{"reads of", "reads", "stale", "age p50", "p99", "max", "versions p50", "p99", "max"}}
+	switch {
+	case r.All.Stale == 0:
+		s.Lead = fmt.Sprintf("None of %d reads was certainly stale when it began.", r.All.Reads)
+		return s
+	case r.Timeless:
+		s.Lead = fmt.Sprintf("%s of %d reads were certainly stale when they began, by up to %d versions (the history has no times).",
+			percent(r.All.Stale, r.All.Reads), r.All.Reads, r.All.Versions.Max)
+	default:
+		s.Lead = fmt.Sprintf("%s of %d reads were certainly stale when they began: p99 %s, at most %s and %d versions behind. The history is not Δ-atomic for a Δ below %s.",
+			percent(r.All.Stale, r.All.Reads), r.All.Reads, short(r.All.Age.P99), short(r.All.Age.Max), r.All.Versions.Max, short(r.Delta))
+	}
+	for _, g := range append([]stale.Group{r.All}, r.Groups...) {
+		name := strings.TrimSpace(g.By + " " + g.Name)
+		if name == "" {
+			name = "all"
+		}
+		s.Rows = append(s.Rows, []string{clean(name), fmt.Sprint(g.Reads), percent(g.Stale, g.Reads),
+			age(r, g.Age.P50), age(r, g.Age.P99), age(r, g.Age.Max), fmt.Sprint(g.Versions.P50), fmt.Sprint(g.Versions.P99), fmt.Sprint(g.Versions.Max)})
+	}
+	return s
+}
+
+func age(r stale.Report, d time.Duration) string {
+	if r.Timeless {
+		return "–"
+	}
+	return short(d)
+}
+
+func convergence(r converge.Report) section {
+	s := section{ID: "convergence", Title: "Convergence", Head: []string{"key", "node", "last read", "event"}}
+	s.Lead = fmt.Sprintf("After the last update and the last heal the nodes were seen to agree on %d of %d keys", r.Converged, r.Keys)
+	if r.Converged > 0 {
+		s.Lead += fmt.Sprintf(", the slowest %s after", short(r.Slowest))
+	}
+	s.Lead += "."
+	if r.Unread > 0 {
+		s.Lead += fmt.Sprintf(" %d keys were not read through every node then.", r.Unread)
+	}
+	if r.Diverged > 0 {
+		s.Lead += fmt.Sprintf(" On %d keys their last reads differ.", r.Diverged)
+	}
+	for _, d := range r.Divergences {
+		for _, n := range d.Nodes {
+			s.Rows = append(s.Rows, []string{clean(d.Key), clean(n.Node), abridge(n.Value), fmt.Sprint(n.Event)})
+		}
+	}
+	return s
+}
+
+// abridge cuts a long value.
+func abridge(v string) string {
+	if r := []rune(v); len(r) > 60 {
+		v = string(r[:57]) + "…"
+	}
+	return clean(v)
+}
+
+func writeSections(b *strings.Builder, all []section) {
+	for _, s := range all {
+		fmt.Fprintf(b, "\n%s\n%s\n", s.Title, wrap(s.Lead, 2))
+		if len(s.Rows) == 0 {
+			continue
+		}
+		tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(tw, "  %s\n", strings.Join(s.Head, "\t"))
+		for _, row := range s.Rows {
+			fmt.Fprintf(tw, "  %s\n", strings.Join(row, "\t"))
+		}
+		tw.Flush()
+	}
+}
