@@ -1,0 +1,293 @@
+package tally
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/capstan-dev/capstan/checker/linear/spec"
+)
+
+// most conflicts are enough for anyone.
+const most = 100
+
+// bound is a read and why it cannot be right.
+type bound struct {
+	read  int32
+	after int32 // the read to count from, or none
+	high  bool  // it saw more than can have been added
+	odd   bool  // it saw what no number of equal adds makes
+	limit int64
+}
+
+const none int32 = -1
+
+// accuse finds the reads that break a bound:
+//
+//	sum <= what was added before its call + the positive adds called by its return
+//	sum >= what was added before its call + the negative adds called by its return
+//
+// where "before" means that they returned. If all adds have one sign, say they
+// are positive, a read r also bounds each read after it:
+//
+//	sum >= sum(r) + all adds called after the return of r and returned before the call
+//
+// If they are of one amount as well and each sum is a multiple of it, then this
+// is all: take the sum as a number at each time that jobs with intervals raise.
+// Every chain of bounds on its differences over two moments is one of these
+// three or weaker.
+func accuse(ops []op, s *sweep, unit, sign int64) []spec.Conflict {
+	w := &court{ops: ops, sign: sign, byCall: s.byCall, byReturn: s.byReturn}
+	w.prefix()
+	if unit != 0 {
+		for _, i := range s.byReturn {
+			if o := &ops[i]; o.In.Verb == Read && (o.Out%unit != 0 || o.Out/unit < 0) {
+				w.bounds = append(w.bounds, bound{read: i, after: none, odd: true, limit: unit})
+			}
+		}
+	}
+	w.follow()
+	slices.SortStableFunc(w.bounds, func(a, b bound) int { return cmp.Compare(ops[a.read].Return, ops[b.read].Return) })
+	seen := map[int32]bool{}
+	var out []spec.Conflict
+	for _, b := range w.bounds {
+		if !seen[b.read] && len(out) < most {
+			seen[b.read] = true
+			out = append(out, w.conflict(b))
+		}
+	}
+	return out
+}
+
+type court struct {
+	ops              []op
+	sign             int64
+	byCall, byReturn []int32
+	bounds           []bound
+}
+
+// prefix finds reads beyond the sums of what was called or had returned.
+func (w *court) prefix() {
+	type sums struct{ plus, minus int64 }
+	count := func(s *sums, i int32) {
+		if o := &w.ops[i]; o.In.Verb == Add {
+			s.plus += max(o.In.Delta, 0)
+			s.minus += min(o.In.Delta, 0)
+		}
+	}
+	returned := make([]sums, len(w.ops)) // read -> before its call
+	var before, called sums
+	k := 0
+	for _, i := range w.byCall {
+		for ; k < len(w.byReturn) && w.ops[w.byReturn[k]].Return < w.ops[i].Call; k++ {
+			count(&before, w.byReturn[k])
+		}
+		returned[i] = before
+	}
+	k = 0
+	for _, i := range w.byReturn {
+		o := &w.ops[i]
+		for ; k < len(w.byCall) && w.ops[w.byCall[k]].Call <= o.Return; k++ {
+			count(&called, w.byCall[k])
+		}
+		if o.In.Verb == Add {
+			continue
+		}
+		if least := returned[i].plus + called.minus; o.Out < least {
+			w.bounds = append(w.bounds, bound{read: i, after: none, high: false, limit: least})
+		}
+		if greatest := called.plus + returned[i].minus; o.Out > greatest {
+			w.bounds = append(w.bounds, bound{read: i, after: none, high: true, limit: greatest})
+		}
+	}
+}
+
+// follow finds reads that an earlier read bounds, if all adds have one sign.
+// Those come first for reads that have both reasons, as they are shorter. Reads
+// that saw too much are no measure for others.
+func (w *court) follow() {
+	if w.sign == 0 {
+		return
+	}
+	wrong := map[int32]bool{}
+	for _, b := range w.bounds {
+		wrong[b.read] = b.odd || b.high == (w.sign > 0)
+	}
+	var reads []int32 // by return
+	for _, i := range w.byReturn {
+		if w.ops[i].In.Verb == Read && !wrong[i] {
+			reads = append(reads, i)
+		}
+	}
+	t := newMaxima(len(reads))
+	var found []bound
+	k, inserted := 0, 0
+	for _, i := range w.byCall {
+		for ; k < len(w.byReturn) && w.ops[w.byReturn[k]].Return < w.ops[i].Call; k++ {
+			o := &w.ops[w.byReturn[k]]
+			if o.In.Verb == Read {
+				if wrong[w.byReturn[k]] {
+					continue
+				}
+				t.raise(inserted, inserted+1, w.seen(o)-math.MinInt64/2)
+				inserted++
+				continue
+			}
+			earlier, _ := slices.BinarySearchFunc(reads, o.Call, func(r int32, at int64) int { return cmp.Compare(w.ops[r].Return, at) })
+			t.raise(0, earlier, w.sign*o.In.Delta)
+		}
+		if o := &w.ops[i]; o.In.Verb == Read && !o.Crashed && inserted > 0 {
+			if least, at := t.max(); w.seen(o) < least {
+				found = append(found, bound{read: i, after: reads[at]})
+			}
+		}
+	}
+	w.bounds = append(found, w.bounds...)
+}
+
+// seen is what a read saw, as if the adds were positive, and not so large that it
+// could overflow. Larger sums are not reached anyway.
+func (w *court) seen(o *op) int64 {
+	return w.sign * max(-math.MaxInt64/4, min(o.Out, math.MaxInt64/4))
+}
+
+// conflict puts a bound into words.
+func (w *court) conflict(b bound) spec.Conflict {
+	sum := w.ops[b.read].Out
+	switch {
+	case b.odd:
+		return w.tell(b.read, fmt.Sprintf("{%d} returned %d, but all adds are of %d", b.read, sum, b.limit), []int32{b.read})
+	case b.after != none:
+		return w.behind(b)
+	case w.sign == 0:
+	case b.high != (w.sign > 0):
+		return w.short(b)
+	default:
+		if c, ok := w.beyond(b); ok {
+			return c
+		}
+	}
+	ops := []int32{b.read}
+	for i := range w.ops {
+		if o := &w.ops[i]; o.In.Verb == Add && o.In.Delta != 0 && o.Call <= w.ops[b.read].Return {
+			ops = append(ops, int32(i))
+		}
+	}
+	word := "at least"
+	if b.high {
+		word = "at most"
+	}
+	say := fmt.Sprintf("{%d} returned %d, but the adds that had returned before it began, with any of those that had begun when it returned, make %s %d", b.read, sum, word, b.limit)
+	return w.tell(b.read, say, ops)
+}
+
+// short: a read lacks adds that returned before it began, all of one sign.
+func (w *court) short(b bound) spec.Conflict {
+	read := &w.ops[b.read]
+	ops, got := []int32{b.read}, int64(0)
+	for k := 0; got <= w.sign*read.Out; k++ {
+		i := w.byReturn[k]
+		if o := &w.ops[i]; o.In.Verb == Add && o.In.Delta != 0 {
+			ops, got = append(ops, i), got+w.sign*o.In.Delta
+		}
+	}
+	say := fmt.Sprintf("{%d} returned %d, but adds of %d in all (%d of them) had returned before it began", b.read, read.Out, w.sign*got, len(ops)-1)
+	return w.tell(b.read, say, ops)
+}
+
+// behind: a read lacks adds that ran entirely after an earlier read.
+func (w *court) behind(b bound) spec.Conflict {
+	first, second := &w.ops[b.after], &w.ops[b.read]
+	say := fmt.Sprintf("{%d} returned %d, {%d<%d} before {%d} began; yet that returned %d", b.after, first.Out, b.after, b.read, b.read, second.Out)
+	ops, got := []int32{b.after, b.read}, w.sign*first.Out
+	for k := 0; k < len(w.byCall) && got <= w.sign*second.Out; k++ {
+		i := w.byCall[k]
+		if o := &w.ops[i]; o.In.Verb == Add && o.Call > first.Return && o.Return < second.Call && o.In.Delta != 0 {
+			ops, got = append(ops, i), got+w.sign*o.In.Delta
+		}
+	}
+	if n := len(ops) - 2; n > 0 {
+		say = fmt.Sprintf("{%d} returned %d; then adds of %d in all (%d of them) began and returned before {%d} began; yet that returned %d", b.after, first.Out, w.sign*got-first.Out, n, b.read, second.Out)
+	}
+	return w.tell(b.read, say, ops)
+}
+
+// beyond looks for a recent read from which the adds that can have happened
+// since are few and not enough.
+func (w *court) beyond(b bound) (spec.Conflict, bool) {
+	read := &w.ops[b.read]
+	n, _ := slices.BinarySearchFunc(w.byReturn, read.Call, func(i int32, at int64) int { return cmp.Compare(w.ops[i].Return, at) })
+	for k, tried := n-1, 0; k >= 0 && tried < 4; k-- {
+		r := &w.ops[w.byReturn[k]]
+		if r.In.Verb == Add {
+			continue
+		}
+		tried++
+		ops, most := []int32{w.byReturn[k], b.read}, r.Out
+		for i := range w.ops {
+			if o := &w.ops[i]; o.In.Verb == Add && o.In.Delta != 0 && o.Call <= read.Return && o.Return >= r.Call {
+				ops, most = append(ops, int32(i)), most+o.In.Delta
+			}
+		}
+		if w.sign*most < w.sign*read.Out {
+			say := fmt.Sprintf("{%d} returned %d; the adds that can have taken effect between that and {%d} make %d in all (%d of them), so it can have seen %d; yet it returned %d", ops[0], r.Out, b.read, most-r.Out, len(ops)-2, most, read.Out)
+			return w.tell(b.read, say, ops), true
+		}
+	}
+	return spec.Conflict{}, false
+}
+
+func (w *court) tell(read int32, say string, ops []int32) spec.Conflict {
+	slices.SortFunc(ops, func(a, b int32) int { return cmp.Or(cmp.Compare(w.ops[a].Call, w.ops[b].Call), cmp.Compare(a, b)) })
+	return spec.Conflict{Ops: ops, At: w.ops[read].Return, Say: say}
+}
+
+// maxima is a segment tree of numbers, minus infinity at first: a range can be
+// raised, and the greatest of all asked for.
+type maxima struct {
+	size  int
+	top   []int64 // greatest below a node, with the raises at it and below
+	extra []int64 // raises at a node
+}
+
+func newMaxima(n int) *maxima {
+	size := 1
+	for size < n {
+		size *= 2
+	}
+	t := &maxima{size, make([]int64, 2*size), make([]int64, 2*size)}
+	for i := range t.top {
+		t.top[i] = math.MinInt64 / 2
+	}
+	return t
+}
+
+// raise adds to all from a to before b.
+func (t *maxima) raise(a, b int, by int64) { t.at(1, 0, t.size, a, b, by) }
+
+func (t *maxima) at(node, from, to, a, b int, by int64) {
+	if a >= to || b <= from {
+		return
+	}
+	if a <= from && to <= b {
+		t.top[node] += by
+		t.extra[node] += by
+		return
+	}
+	mid := (from + to) / 2
+	t.at(2*node, from, mid, a, b, by)
+	t.at(2*node+1, mid, to, a, b, by)
+	t.top[node] = t.extra[node] + max(t.top[2*node], t.top[2*node+1])
+}
+
+// max is the greatest and its last place.
+func (t *maxima) max() (int64, int) {
+	node := 1
+	for node < t.size {
+		if node *= 2; t.top[node+1] >= t.top[node] {
+			node++
+		}
+	}
+	return t.top[1], node - t.size
+}
