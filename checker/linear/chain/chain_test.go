@@ -18,12 +18,14 @@ type mix struct {
 	reads, writes int
 	opaque, told  bool
 	repeat        float64
+	ahead         int // cas compare with values that are not set yet
 }
 
 var mixes = map[string]mix{
 	"rw":           {reads: 5, writes: 5},
 	"told":         {reads: 3, writes: 3, told: true},
 	"cas":          {reads: 2, writes: 1, told: true},
+	"ahead":        {reads: 2, writes: 1, told: true, opaque: true, ahead: 2},
 	"opaque":       {reads: 2, writes: 4, opaque: true},
 	"opaque-cas":   {reads: 1, writes: 2, opaque: true},
 	"opaque-write": {reads: 0, writes: 5, opaque: true},
@@ -31,7 +33,7 @@ var mixes = map[string]mix{
 	"repeated":     {reads: 2, writes: 6, opaque: true, told: true, repeat: .1},
 }
 
-const values = 14
+const values = 18
 
 func subject(t *testing.T, x mix) spectest.Subject[int32, chain.In, chain.Out] {
 	m := chain.Model(0)
@@ -59,7 +61,7 @@ func subject(t *testing.T, x mix) spectest.Subject[int32, chain.In, chain.Out] {
 			case k < x.reads+x.writes:
 				return chain.In{Verb: chain.Write, A: v}
 			}
-			return chain.In{Verb: chain.CAS, A: int32(max(0, i-r.IntN(4))), B: v}
+			return chain.In{Verb: chain.CAS, A: int32(max(0, i-r.IntN(4)+x.ahead*r.IntN(3))), B: v}
 		},
 		Mutate: func(r *rand.Rand, in chain.In, out chain.Out) chain.Out {
 			switch {

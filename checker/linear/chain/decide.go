@@ -40,7 +40,7 @@ func Decide(ops []Op, init int32, values int, b spec.Budget) spec.Finding[Out] {
 	v, culprit := a.insist(t, t.judge(first))
 	switch v.outcome {
 	case spec.Legal:
-		order, assumed := t.certify(v.zones, v.order, v.guests)
+		order, assumed := t.certify(v.heads, v.guests)
 		return spec.Finding[Out]{Outcome: spec.Legal, Order: order, Assumed: assumed}
 	case spec.Illegal:
 		return spec.Finding[Out]{Outcome: spec.Illegal, Conflicts: a.conflicts(t, v, culprit)}
@@ -48,13 +48,12 @@ func Decide(ops []Op, init int32, values int, b spec.Budget) spec.Finding[Out] {
 	return spec.Finding[Out]{Why: v.why}
 }
 
-// verdict is what judge found. If Legal, zones in order, with the opaque
-// operations as guests, are a linearization. If Illegal and the table has no
+// verdict is what judge found. If Legal, the chains of heads in order, with the
+// opaque operations as guests of values, are a linearization. If Illegal and the table has no
 // faults, then suspects are opaque operations that it may be due to.
 type verdict struct {
 	outcome  spec.Outcome
-	zones    []zone
-	order    []int32
+	heads    []int32
 	guests   []int32
 	suspects []int32
 	search   *search // if it was one that ended, or ran out of steps
@@ -66,14 +65,14 @@ func (t *table) judge(b spec.Budget) verdict {
 	if b.Stopped() {
 		return verdict{why: spec.OutOfTime}
 	}
-	order := t.arrange(zones)
+	heads := t.arrange(zones)
 	switch {
 	case len(t.faults) > 0:
 		return verdict{outcome: spec.Illegal}
 	case len(t.opaque) == 0:
-		return verdict{outcome: spec.Legal, zones: zones, order: order}
+		return verdict{outcome: spec.Legal, heads: heads}
 	}
-	return t.withOpaque(zones, order, b)
+	return t.withOpaque(zones, heads, b)
 }
 
 // accuser turns faults into conflicts.
@@ -99,6 +98,9 @@ func (a *accuser) conflicts(t *table, v verdict, culprit *sub) []spec.Conflict {
 			culprit = nil
 		default:
 			a.opaque(t, v)
+		}
+		if len(a.out) == 0 { // nothing that convinces by itself
+			a.report(a.whole(t))
 		}
 		if round == maxRounds || len(a.out) >= maxConflicts || a.b.Stopped() {
 			break
@@ -132,7 +134,9 @@ func (a *accuser) faults(t *table) {
 		for _, i := range d.ops {
 			used[i] = true
 		}
-		a.report(a.pick(t, d))
+		if s := a.pick(t, d); s.illegal(a.b) {
+			a.report(s)
+		}
 	}
 }
 
@@ -256,6 +260,9 @@ func (s *sub) without(out []bool) *sub {
 	return r
 }
 
+// maxShrink is how many operations shrink takes.
+const maxShrink = 20_000
+
 // probeSteps bounds the search in one probe of shrink; a probe without an
 // answer changes nothing.
 const probeSteps = 100_000
@@ -269,6 +276,9 @@ func (s *sub) illegal(b spec.Budget) bool {
 // shrink takes away what the contradiction does not need: runs of operations,
 // ever shorter, with those that need them; and the comparisons of cas.
 func (s *sub) shrink(b spec.Budget) {
+	if len(s.ops) > maxShrink {
+		return
+	}
 	for run := max(len(s.ops)/2, 1); ; {
 		before := len(s.ops)
 		needs := Needs(s.ops)

@@ -171,7 +171,9 @@ func (t *table) core(f fault) core {
 	}
 	for k := 0; k < len(d.ops); k++ { // grows
 		if t.ops[d.ops[k]].Crashed {
-			d.add(t.voucher(d.ops[k]))
+			v := t.voucher(d.ops[k])
+			d.add(v)
+			d.blind = slices.DeleteFunc(d.blind, func(i int32) bool { return i == v })
 		}
 	}
 	return d

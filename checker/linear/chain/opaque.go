@@ -60,40 +60,8 @@ func (d *demands) due(v int32, at int64) int64 {
 	return d.r[k]
 }
 
-// job is a chain to be put in order: it must begin by f, needs time until s,
-// and its first operation was called at b. What comes next is due at due, at
-// the latest; earlier, if it had to begin earlier and is loose.
-type job struct {
-	f, s, b, due int64
-	head, tail   int32
-	last         int32 // operation of s
-	loose        bool
-}
-
-// job is the chain from head on, ok unless it is contradictory in itself.
-func (t *table) job(d *demands, head int32) (j job, ok bool) {
-	j = job{f: spec.Never, s: dawn, b: t.vals[head].b, head: head, last: none}
-	latest, now := int64(spec.Never), int64(dawn)
-	ok = true
-	for v := head; v != none; v = t.vals[v].next {
-		c := &t.vals[v]
-		latest, now = min(latest, c.f), max(now, c.b)
-		ok = ok && now <= latest
-		j.f = min(j.f, latest)
-		if lo := d.start[v]; lo < d.start[v+1] && d.c[lo] <= latest {
-			j.loose = true
-		}
-		latest, now = d.due(v, latest), max(now, c.s)
-		if c.s > j.s {
-			j.s, j.last = c.s, c.last
-		}
-		j.tail = v
-	}
-	j.due, j.f = latest, min(j.f, latest)
-	return j, ok && now <= latest
-}
-
-// run is job in a place: it begins at now at the earliest and by at the latest.
+// run puts the chain from head on in a place: it begins at now at the earliest,
+// and by at the latest. It ends at end, and what comes next is due at due.
 func (t *table) run(d *demands, head int32, now, by int64) (end, due int64, ok bool) {
 	for v := head; v != none; v = t.vals[v].next {
 		c := &t.vals[v]
@@ -108,40 +76,24 @@ func (t *table) run(d *demands, head int32, now, by int64) (end, due int64, ok b
 
 // withOpaque goes on from a table that is right apart from its opaque
 // operations.
-func (t *table) withOpaque(zones []zone, order []int32, b spec.Budget) verdict {
+func (t *table) withOpaque(zones []zone, heads []int32, b spec.Budget) verdict {
 	d := t.demands()
-	jobs := make([]job, len(zones))
-	tight := false
 	for k := range zones {
-		j, ok := t.job(&d, zones[k].head)
-		if !ok {
-			return verdict{outcome: spec.Illegal, suspects: t.opaqueOf(j.head)}
-		}
-		jobs[k] = j
-		tight = tight || j.f != zones[k].f
-		zones[k] = zone{f: j.f, s: j.s, head: j.head, last: j.last}
-	}
-	if tight {
-		order = t.arrange(zones)
-		if len(t.faults) > 0 {
-			f := t.faults[0]
-			t.faults = nil
-			return verdict{outcome: spec.Illegal, suspects: t.opaqueOf(f.a, f.b)}
+		if _, _, ok := t.run(&d, zones[k].head, dawn, spec.Never); !ok {
+			return verdict{outcome: spec.Illegal, suspects: t.opaqueOf(zones[k].head)}
 		}
 	}
-	if heads, ok := t.straight(&d, jobs, order); ok {
+	if t.straight(&d, heads) {
 		return t.legal(heads, &d)
 	}
-	return newSearch(t, &d, zones, jobs).run(b)
+	return newSearch(t, &d, zones).run(b)
 }
 
-// opaqueOf are the opaque operations of the chains of some heads.
-func (t *table) opaqueOf(heads ...int32) []int32 {
+// opaqueOf are the opaque operations of the chain from head on.
+func (t *table) opaqueOf(head int32) []int32 {
 	in := map[int32]bool{}
-	for _, h := range heads {
-		for v := h; v != none; v = t.vals[v].next {
-			in[v] = true
-		}
+	for v := head; v != none; v = t.vals[v].next {
+		in[v] = true
 	}
 	var out []int32
 	for _, i := range t.opaque {
@@ -153,27 +105,23 @@ func (t *table) opaqueOf(heads ...int32) []int32 {
 }
 
 // straight tries the order that would do without the opaque operations.
-func (t *table) straight(d *demands, jobs []job, order []int32) (heads []int32, ok bool) {
+func (t *table) straight(d *demands, heads []int32) (ok bool) {
 	now, by := int64(dawn), int64(spec.Never)
-	heads = make([]int32, 0, len(order))
-	for _, k := range order {
-		if now, by, ok = t.run(d, jobs[k].head, now, by); !ok {
-			return nil, false
+	for _, h := range heads {
+		if now, by, ok = t.run(d, h, now, by); !ok {
+			return false
 		}
-		heads = append(heads, jobs[k].head)
 	}
-	return heads, by == spec.Never
+	return by == spec.Never
 }
 
-// legal is the verdict on a legal order: the chains in order as zones, and for each
-// opaque operation the value that it found.
+// legal is the verdict on a legal order, with the value that each opaque
+// operation found.
 func (t *table) legal(heads []int32, d *demands) verdict {
-	v := verdict{outcome: spec.Legal, zones: make([]zone, len(heads)), order: make([]int32, len(heads))}
-	var vals []int32
-	var at []int64 // the latest time to set each
+	vals := make([]int32, 0, len(heads)+t.links)
+	at := make([]int64, 0, len(heads)+t.links) // the latest time to set each
 	by := int64(spec.Never)
-	for k, h := range heads {
-		v.zones[k].head, v.order[k] = h, int32(k)
+	for _, h := range heads {
 		for u := h; u != none; u = t.vals[u].next {
 			by = min(by, t.vals[u].f)
 			vals, at = append(vals, u), append(at, by)
@@ -188,8 +136,7 @@ func (t *table) legal(heads []int32, d *demands) verdict {
 		horizon = min(horizon, at[k])
 		at[k] = horizon
 	}
-	v.guests = t.guests(vals, at)
-	return v
+	return verdict{outcome: spec.Legal, heads: heads, guests: t.guests(vals, at)}
 }
 
 // guests are the values that opaque operations found, if vals were set at

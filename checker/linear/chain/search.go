@@ -37,7 +37,28 @@ type search struct {
 	// deepest is how far the search came, and missed what was due there.
 	deepest int
 	missed  int64
-	bytes   int64
+}
+
+// job is a chain to be put in order: it must begin by f, needs time until s,
+// and its first operation was called at b. What comes next is due at due, or
+// earlier if it is loose and had to begin before f.
+type job struct {
+	f, s, b, due int64
+	head, tail   int32
+	loose        bool
+}
+
+func (s *search) job(z *zone) job {
+	j := job{f: z.f, s: z.s, b: s.t.vals[z.head].b, head: z.head}
+	j.due = spec.Never
+	for v := z.head; v != none; v = s.t.vals[v].next {
+		by := min(j.due, s.t.vals[v].f)
+		if lo := s.d.start[v]; lo < s.d.start[v+1] && s.d.c[lo] <= by {
+			j.loose = true
+		}
+		j.due, j.tail = s.d.due(v, by), v
+	}
+	return j
 }
 
 type key [2]uint64
@@ -65,11 +86,12 @@ const (
 	firstOdd
 )
 
-func newSearch(t *table, d *demands, zones []zone, jobs []job) *search {
-	s := &search{t: t, d: d, left: len(jobs), due: spec.Never, now: dawn, last: none, dead: map[key]int64{}}
-	s.jobs = make([]job, 0, len(jobs))
-	t.byLast(zones, func(k int32) { s.jobs = append(s.jobs, jobs[k]) })
-	order := make([]int32, len(jobs))
+func newSearch(t *table, d *demands, zones []zone) *search {
+	s := &search{t: t, d: d, left: len(zones), due: spec.Never, now: dawn, last: none, dead: map[key]int64{}}
+	s.jobs = make([]job, 0, len(zones))
+	s.stack = make([]frame, 0, len(zones)+1)
+	t.byLast(zones, func(k int32) { s.jobs = append(s.jobs, s.job(&zones[k])) })
+	order := make([]int32, len(zones))
 	for k := range order {
 		order[k] = int32(k)
 	}
@@ -289,12 +311,8 @@ func (s *search) useOdd(f *frame, k int32, deadline int64) bool {
 	if o.used || o.after != none && o.after != s.last || call > min(s.due, deadline) {
 		return false
 	}
-	now, due := max(s.now, call), s.d.due(o.value, s.due)
-	if now > due {
-		return false
-	}
 	o.used = true
-	s.now, s.due, s.last = now, due, o.value
+	s.now, s.due, s.last = max(s.now, call), s.d.due(o.value, s.due), o.value
 	s.hash.mix(uint64(k) + 1<<42)
 	f.did = -2 - k
 	return true

@@ -100,8 +100,8 @@ func (t *table) cycles() {
 	}
 }
 
-// arrange puts zones into a legal order, or finds those that exclude each
-// other. It goes through the zones by s, which costs no sort: the operations
+// arrange puts zones into a legal order, by their heads, or finds those that
+// exclude each other. It goes through the zones by s, which costs no sort: the operations
 // come by call, and s is the call of one. Zones of one instant wait for the
 // next forward zone and go before it if they can.
 func (t *table) arrange(zones []zone) []int32 {
@@ -131,7 +131,11 @@ func (t *table) arrange(zones []zone) []int32 {
 		}
 		waiting = waiting[:0]
 	})
-	return append(order, waiting...)
+	order = append(order, waiting...)
+	for n, k := range order {
+		order[n] = zones[k].head
+	}
+	return order
 }
 
 // byLast visits zones by s.
@@ -159,19 +163,19 @@ func (t *table) byLast(zones []zone, visit func(k int32)) {
 	}
 }
 
-// certify writes the order of zones out as an order of operations: of each
+// certify writes the order of chains out as an order of operations: of each
 // value the one that set it, then those that found it by call. Opaque
 // operations go as if they found the value guests says, by their position in
 // t.opaque.
-func (t *table) certify(zones []zone, order, guests []int32) ([]int32, map[int32]Out) {
+func (t *table) certify(heads, guests []int32) ([]int32, map[int32]Out) {
 	for k := range t.opaque {
 		if guests[k] != none {
 			t.vals[guests[k]].n++
 		}
 	}
 	at := int32(0)
-	for _, k := range order {
-		for v := zones[k].head; v != none; v = t.vals[v].next {
+	for _, h := range heads {
+		for v := h; v != none; v = t.vals[v].next {
 			c := &t.vals[v]
 			n := c.n
 			if c.set >= 0 {
