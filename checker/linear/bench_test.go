@@ -20,6 +20,7 @@ type shape struct {
 	cas                   bool
 	stale                 bool // one stale read, in the middle of the last key
 	values                int  // written values repeat; 0: they are unique
+	saw                   bool // a failed cas tells what it saw
 }
 
 type moment struct {
@@ -49,7 +50,7 @@ func realistic(seed uint64, s shape) *history.History {
 	now := time.Duration(0)
 	process, fresh := 0, 0
 	for key := range s.keys {
-		state, previous, started := "null", "null", 0
+		state, previous, started := "null", []string(nil), 0
 		add := func(p int, k history.Kind, f, v string) {
 			h.Events = append(h.Events, history.Event{
 				Index: len(h.Events), Time: now, Process: p, Kind: k, F: f, Node: fmt.Sprint("n", 1+p%5),
@@ -91,11 +92,11 @@ func realistic(seed uint64, s shape) *history.History {
 				switch f {
 				case "read":
 					out = state
-					if s.stale && key == s.keys-1 && n >= s.perKey/2 && previous != "null" {
-						out, s.stale = previous, false
+					if s.stale && key == s.keys-1 && n >= s.perKey/2 && len(previous) > 5*s.clients {
+						out, s.stale = previous[len(previous)-5*s.clients], false
 					}
 				case "write":
-					previous, state = state, in
+					previous, state = append(previous, state), in
 				case "cas":
 					var old, value string
 					for i := range in {
@@ -104,7 +105,9 @@ func realistic(seed uint64, s shape) *history.History {
 						}
 					}
 					if kind = history.Fail; old == state {
-						previous, state, kind = state, value, history.OK
+						previous, state, kind = append(previous, state), value, history.OK
+					} else if s.saw {
+						out = fmt.Sprintf("[%s,%s,%s]", old, value, state)
 					}
 				}
 				later(func() {
@@ -140,9 +143,14 @@ func BenchmarkCheck(b *testing.B) {
 		{keys: 20, perKey: 500, clients: 5, info: .01, cas: true},
 		{keys: 20, perKey: 500, clients: 10, info: .01},
 		{keys: 20, perKey: 200, clients: 5, info: .03, cas: true, values: 5},
-		{keys: 1, perKey: 1000, clients: 5},
-		{keys: 10, perKey: 1000, clients: 5},
-		{keys: 100, perKey: 1000, clients: 5},
+		{keys: 1, perKey: 1e3, clients: 5},
+		{keys: 1, perKey: 1e4, clients: 5},
+		{keys: 1, perKey: 1e5, clients: 5},
+		{keys: 1, perKey: 1e6, clients: 5},
+		{keys: 1, perKey: 1e6, clients: 50, info: .05},
+		{keys: 1, perKey: 1e6, clients: 10, info: .01, cas: true},
+		{keys: 1, perKey: 1e6, clients: 10, info: .01, cas: true, saw: true},
+		{keys: 1, perKey: 1e6, clients: 10, info: .01, stale: true},
 		{keys: 1000, perKey: 1000, clients: 5},
 	} {
 		b.Run(strings.ReplaceAll(fmt.Sprintf("%+v", s), " ", ","), func(b *testing.B) {
@@ -152,8 +160,12 @@ func BenchmarkCheck(b *testing.B) {
 			}
 			h := realistic(3, s)
 			b.ReportAllocs()
+			o := linear.Options{}
+			if s.cas && !s.saw {
+				o.FailedCAS = linear.FailedMismatch
+			}
 			for b.Loop() {
-				res := check(b, "cas-register", linear.Options{}, h)
+				res := check(b, "cas-register", o, h)
 				if res.Verdict != want {
 					b.Fatal(res.Verdict, res.Reason)
 				}

@@ -12,14 +12,14 @@ import (
 // keyCalls are the calls of one key, to be decoded.
 type keyCalls struct {
 	*history.Table
-	key   int
-	o     Options
-	model string
-	tally tally
+	key    int
+	o      Options
+	model  string
+	counts counts
 }
 
-// tally counts the calls of a key.
-type tally struct {
+// counts are those of the calls of a key.
+type counts struct {
 	calls        int // the failed ones included
 	acknowledged int
 }
@@ -36,7 +36,14 @@ func (c call) crashed() bool { return c.Outcome() == history.Info }
 
 // want is the error of an argument that does not decode.
 func (c call) want(what string) error {
-	return fmt.Errorf("event %d is a %s with the value %.60s, want %s", c.Invoke.Index, c.Invoke.F, orNull(c.in), what)
+	return fmt.Errorf("event %d is %s %s with the value %.60s, want %s", c.Invoke.Index, article(c.Invoke.F), c.Invoke.F, orNull(c.in), what)
+}
+
+func article(noun string) string {
+	if noun != "" && strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an"
+	}
+	return "a"
 }
 
 // wantResult is the error of a result that does not decode.
@@ -61,9 +68,9 @@ func collect[In, Out any](k *keyCalls, decode func(call) (in In, out Out, use bo
 	ops, calls = make([]spec.Op[In, Out], 0, n), make([]int32, 0, n)
 	for i := range n {
 		c := k.at(i)
-		k.tally.calls++
+		k.counts.calls++
 		if c.ok() {
-			k.tally.acknowledged++
+			k.counts.acknowledged++
 		}
 		in, out, use, err := decode(c)
 		if err != nil {

@@ -1,6 +1,9 @@
 package linear
 
-import "github.com/capstan-dev/capstan/checker/linear/objects"
+import (
+	"github.com/capstan-dev/capstan/checker/linear/hold"
+	"github.com/capstan-dev/capstan/checker/linear/objects"
+)
 
 // kind is a model by its name on the command line.
 type kind struct {
@@ -14,10 +17,18 @@ func kinds() []kind {
 	return []kind{
 		{"register", "read and write of a value", true, registerOf(false)},
 		{"cas-register", "read, write and compare-and-set of a value", true, registerOf(true)},
+		{"mutex", "acquire and release, also lock and unlock, by anyone", false, openLock(hold.Mutex())},
+		{"owner-aware-mutex", "a mutex that only its owner, the process, may release", false, openLock(hold.Owned())},
+		{"reentrant-mutex", "a mutex that its owner may acquire again", false, openLock(hold.Reentrant(reentrance))},
+		{"fenced-mutex", "a mutex whose acquires return tokens that increase", false, openLock(hold.Fenced())},
+		{"reentrant-fenced-mutex", "both", false, openLock(hold.ReentrantFenced(reentrance))},
 		{"fifo-queue", "enqueue and dequeue, first in, first out; a dequeue of nil found nothing", false, openQueue(true)},
 		{"unordered-queue", "enqueue and dequeue in any order", false, openQueue(false)},
 		{"list", "append of unique elements, read of the whole list", false, openList},
 		{"grow-set", "add of elements, read of the whole set", false, openGrowSet},
+		{"counter", "add of whole numbers, read of the sum", false, openCounter},
+		{"add-and-get", "a counter whose adds return the new value", false, openAddGet},
+		{"versioned-register", "read and write of a value, answered by [version value]", true, openVersions},
 		{"stack", "push and pop; a pop of nil found nothing", false, openBox(objects.Stack, verbs{"push": put, "pop": take}, "push", "pop")},
 		{"priority-queue", "insert of whole numbers, delete-min; nil if there is none", false,
 			openBox(objects.Priority, verbs{"insert": put, "add": put, "delete-min": take, "poll": take}, "insert", "delete-min")},

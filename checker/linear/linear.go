@@ -161,9 +161,9 @@ func (*linear) Name() string { return "linearizable" }
 
 // keyResult is what came of one key.
 type keyResult struct {
-	key   int // in the table
-	name  string
-	tally tally
+	key    int // in the table
+	name   string
+	counts counts
 	decision
 	reason string // if undecided
 }
@@ -273,8 +273,8 @@ func (r *round) decideKey(key int, memory int64) (res keyResult) {
 			res.reason = fmt.Sprintf("the check panicked: %v", p)
 		}
 	}()
-	p, tally, err := r.l.open(r.table, key)
-	res.tally = tally
+	p, counts, err := r.l.open(r.table, key)
+	res.counts = counts
 	if err != nil {
 		r.unreadable.Store(true)
 		r.stop.Store(true)
@@ -320,8 +320,8 @@ func (l *linear) blame(why string) string {
 }
 
 // open decodes one key.
-func (l *linear) open(t *history.Table, key int) (problem, tally, error) {
+func (l *linear) open(t *history.Table, key int) (problem, counts, error) {
 	k := &keyCalls{Table: t, key: key, o: l.o, model: l.kind.name}
 	p, err := l.kind.open(k)
-	return p, k.tally, err
+	return p, k.counts, err
 }

@@ -69,7 +69,7 @@ func registerOf(withCAS bool) func(*keyCalls) (problem, error) {
 			special: func(ops []registerOp, b spec.Budget) spec.Finding[chain.Out] {
 				return chain.Decide(ops, init, n, b)
 			},
-			needs: func(ops []registerOp) [][]int32 { return registerNeeds(ops, init) },
+			needs: chain.Needs,
 			reduce: func(x *registerObject, ops []registerOp) reduction[chain.In, chain.Out] {
 				return reduceRegister(k.o, ops, init, n)
 			},
@@ -152,75 +152,7 @@ func relaxCAS(o registerOp) (registerOp, bool) {
 	if !isCAS(&o) {
 		return o, false
 	}
-	o.In, o.Out = chain.In{Verb: chain.Write, A: o.In.B}, chain.Out{}
-	return o, true
-}
-
-// registerNeeds: what sees a value needs every operation that may have set
-// what it saw. That is each one that sets the value, began before it returned,
-// and was not overwritten in between by an operation that ran entirely after
-// the one and before the other. If there is none, it needs the latest one (or
-// else the first one from the future), so that the contradiction does not
-// degenerate to a value out of nowhere. A cas that failed without telling what
-// it saw needs every operation that may have changed the value it did not see.
-func registerNeeds(ops []registerOp, init int32) [][]int32 {
-	setters := map[int32][]int32{}
-	type overwrite struct{ ret, call int64 } // call is the latest of all that returned by ret
-	var overwrites []overwrite
-	for i := range ops {
-		o := &ops[i]
-		if v, ok := sets(o); ok {
-			setters[v] = append(setters[v], int32(i))
-			if !o.Crashed {
-				overwrites = append(overwrites, overwrite{o.Return, o.Call})
-			}
-		}
-	}
-	slices.SortFunc(overwrites, func(a, b overwrite) int { return int(min(max(a.ret-b.ret, -1), 1)) })
-	for i := 1; i < len(overwrites); i++ {
-		overwrites[i].call = max(overwrites[i].call, overwrites[i-1].call)
-	}
-	needs := make([][]int32, len(ops))
-	for i := range ops {
-		o := &ops[i]
-		if isOpaque(o) {
-			needs[i] = mayChange(ops, o)
-		}
-		v, ok := sees(o)
-		if !ok {
-			continue
-		}
-		latest := int64(-1)
-		if n, _ := slices.BinarySearchFunc(overwrites, o.Call, func(x overwrite, at int64) int { return int(min(max(x.ret-at, -1), 1)) }); n > 0 {
-			latest = overwrites[n-1].call
-		}
-		best := int32(-1)
-		for _, j := range setters[v] {
-			s := &ops[j]
-			if int(j) != i && s.Return > latest && s.Call < o.Return {
-				needs[i] = append(needs[i], j)
-			}
-			if int(j) != i && (best < 0 || s.Call < o.Return) {
-				best = j
-			}
-		}
-		if len(needs[i]) == 0 && best >= 0 && (v != init || latest < 0) {
-			needs[i] = []int32{best}
-		}
-	}
-	return needs
-}
-
-// mayChange are the operations that may have made the value another one than
-// an opaque failed cas compared with: all that set one and began in time.
-func mayChange(ops []registerOp, o *registerOp) []int32 {
-	var out []int32
-	for j := range ops {
-		if v, ok := sets(&ops[j]); ok && v != o.In.A && ops[j].Call < o.Return {
-			out = append(out, int32(j))
-		}
-	}
-	return out
+	return chain.Blind(o), true
 }
 
 // reduceRegister leaves out and narrows crashed operations.

@@ -253,7 +253,7 @@ func (t *registerTeller) stale() string {
 			continue
 		}
 		s := fmt.Sprintf("%s was acknowledged at %s, %s %s began at %s, yet that %s ", who(&b.shown), t.returned(&b.shown), t.gap(&b.shown, &r.shown), who(&r.shown), t.began(&r.shown), r.pair.Invoke.F)
-		if r.kind == read {
+		if r.kind == read && r.pair.Invoke.F == "read" {
 			s += "returned " + t.value(v)
 		} else {
 			s += "still found " + t.value(v)

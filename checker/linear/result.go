@@ -51,8 +51,8 @@ func (l *linear) result(stop *atomic.Bool, h *history.History, t *history.Table,
 	var steps preSteps
 	acknowledged := 0
 	for _, r := range results {
-		d.Ops += r.tally.calls
-		acknowledged += r.tally.acknowledged
+		d.Ops += r.counts.calls
+		acknowledged += r.counts.acknowledged
 		steps.add(r.steps)
 		if r.seconded {
 			d.Seconded++
@@ -71,7 +71,7 @@ func (l *linear) result(stop *atomic.Bool, h *history.History, t *history.Table,
 		default:
 			open = append(open, r)
 			d.UndecidedKeys = append(d.UndecidedKeys, r.name)
-			d.Undecided = append(d.Undecided, undecidedData{r.name, r.tally.calls, r.reason})
+			d.Undecided = append(d.Undecided, undecidedData{r.name, r.counts.calls, r.reason})
 		}
 	}
 	d.Preprocessing = steps.lines()
@@ -91,12 +91,13 @@ func (l *linear) result(stop *atomic.Bool, h *history.History, t *history.Table,
 		res.Verdict, res.Reason = checker.Unknown, "the history has no acknowledged (ok) operation"
 	case len(open) > 0:
 		res.Verdict = checker.Unknown
-		res.Reason = open[0].reason + onKeys(open, len(results)) + fmt.Sprintf(" (%s operations)", thousands(open[0].tally.calls))
+		res.Reason = open[0].reason + onKeys(open, len(results)) + fmt.Sprintf(" (%s operations)", thousands(open[0].counts.calls))
 	default:
 		res.Reason = fmt.Sprintf("no violation found in %s operations", thousands(d.Ops))
 		if len(results) > 1 || results[0].name != "" {
 			res.Reason += fmt.Sprintf(" on %s %s", thousands(len(results)), map[bool]string{true: "key", false: "keys"}[len(results) == 1])
 		}
+		res.Reason += "; a linearization of each key was verified"
 	}
 	var err error
 	if res.Data, err = json.Marshal(d); err != nil {

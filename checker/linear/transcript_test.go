@@ -10,13 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/linear"
 	"github.com/capstan-dev/capstan/history"
 )
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata")
 
-// TestTranscripts reads testdata: cases of "check MODEL [init=V]", a line for
+// TestTranscripts reads testdata: cases of "check MODEL [init=V] [nil=…] [failed-cas=…]", a line for
 // each event "MS PROCESS[@NODE] TYPE F [VALUE]", a line of dashes, and the
 // verdict with its explanation.
 func TestTranscripts(t *testing.T) {
@@ -58,17 +59,34 @@ func answer(t *testing.T, question string) string {
 		case f[0] == "check":
 			model = f[1]
 			for _, opt := range f[2:] {
-				o.Init = raw(strings.TrimPrefix(opt, "init="))
+				name, v, _ := strings.Cut(opt, "=")
+				switch name {
+				case "init":
+					o.Init = raw(v)
+				case "nil":
+					o.Nil = v
+				case "failed-cas":
+					o.FailedCAS = v
+				default:
+					t.Fatal(opt)
+				}
 			}
 		default:
 			h.Events = append(h.Events, parseEvent(t, len(h.Events), f))
 		}
 	}
-	res := check(t, model, o, h)
+	c, err := linear.New(model, o)
+	if err != nil {
+		return err.Error()
+	}
+	res := checker.Run(t.Context(), c, h)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", res.Verdict, res.Reason)
 	for _, a := range res.Anomalies {
 		fmt.Fprintf(&b, "\n%s %s%v", a.Kind, a.Key, a.Events)
+		if a.Cascade {
+			b.WriteString(" cascade")
+		}
 	}
 	return b.String()
 }

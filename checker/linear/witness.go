@@ -69,7 +69,7 @@ func (x *object[S, In, Out]) witnesses(d decision, sc *scene, b spec.Budget, mos
 	}
 	if len(out) == 0 {
 		s := &shrinker[S, In, Out]{x: x, budget: b}
-		s.locate(d.frontier, d.decider == searchName)
+		s.locate(d.frontier, len(d.conflicts) == 0)
 		s.full = slices.Clone(s.ops)
 		s.safely(func() { s.shrink(s.window()) })
 		out = append(out, x.witness(s, sc))

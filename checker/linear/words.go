@@ -174,6 +174,9 @@ func (t teller) render(say string, ops []shown) string {
 // listing names all operations with their intervals.
 func (t teller) listing(ops []shown) string {
 	const most = 12
+	if len(ops) == 1 {
+		return fmt.Sprintf("%s, which returned at %s, is not possible, whatever else happened.", answered(&ops[0]), t.returned(&ops[0]))
+	}
 	var parts []string
 	for i := range ops[:min(len(ops), most)] {
 		o := &ops[i]
@@ -194,7 +197,7 @@ func (t teller) listing(ops []shown) string {
 // cannot come next.
 func furthest[S, In, Out any](m spec.Model[S, In, Out], ops []spec.Op[In, Out], show []shown) string {
 	const most = 10
-	if len(ops) > most || len(ops) != len(show) {
+	if len(ops) < 2 || len(ops) > most || len(ops) != len(show) {
 		return ""
 	}
 	best := longest(m, ops)
@@ -214,7 +217,11 @@ func furthest[S, In, Out any](m spec.Model[S, In, Out], ops []spec.Op[In, Out], 
 	for _, i := range best {
 		names = append(names, answered(&show[i]))
 	}
-	return fmt.Sprintf(" The furthest that an order gets is %s; then neither %s can follow.", strings.Join(names, ", "), strings.Join(rest, " nor "))
+	then := rest[0] + " cannot follow"
+	if len(rest) > 1 {
+		then = "none of " + strings.Join(rest, ", ") + " can follow"
+	}
+	return fmt.Sprintf(" The furthest that an order gets is %s; %s.", strings.Join(names, ", "), then)
 }
 
 // longest is a legal order of as many operations as possible.

@@ -117,10 +117,16 @@ func (n *needer) sources(i int32, from []int32) []int32 {
 			out = append(out, j)
 		}
 	}
-	if len(out) == 0 && len(from) > 0 { // not legal anyhow: keep the accusation
-		out = append(out, from[0])
+	if len(out) > 0 || len(from) == 0 {
+		return out
 	}
-	return out
+	best := from[0] // not legal anyhow: keep the accusation, against the latest
+	for _, j := range from {
+		if j != i && n.ops[j].Call <= n.ops[i].Return {
+			best = j
+		}
+	}
+	return []int32{best}
 }
 
 // other is what i, which did not find v, needs.

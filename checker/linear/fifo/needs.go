@@ -26,10 +26,31 @@ func Needs(ops []spec.Op[In, Out]) [][]int32 {
 			needs[v.enq], needs[v.deq] = []int32{v.deq}, []int32{v.enq}
 		}
 	}
+	accused(ops, needs)
 	for k, i := range d.stuck[:min(len(d.stuck), len(d.crashed))] {
 		if d.values[i].in1 < math.MaxInt64 {
 			needs[d.values[i].enq] = []int32{d.crashed[k]}
 		}
 	}
 	return needs
+}
+
+// accused dequeues took a value a second time, or too early: the enqueue stays
+// with them, so that they are not accused of more.
+func accused(ops []spec.Op[In, Out], needs [][]int32) {
+	enq := map[int32]int32{}
+	for i := range ops {
+		if !ops[i].In.Deq {
+			enq[ops[i].In.V] = int32(i)
+		}
+	}
+	for i := range ops {
+		o := &ops[i]
+		if !o.In.Deq || o.Crashed || o.Out.Empty || needs[i] != nil {
+			continue
+		}
+		if e, ok := enq[o.Out.V]; ok {
+			needs[i] = []int32{e}
+		}
+	}
 }
