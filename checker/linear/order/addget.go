@@ -69,6 +69,7 @@ func (l level) known() int32 {
 
 type addGet struct {
 	told
+	b      spec.Budget
 	ops    []addOp
 	levels []level
 	group  []int32 // 3k: adds without an answer that fill the gap before level k; 3k+1: its add; 3k+2: its reads
@@ -90,13 +91,14 @@ type addGet struct {
 //   - without crashed adds if no value was returned by two adds, nor the
 //     initial 0 by one: then each add has one predecessor.
 //
-// With crashed adds of different amounts it is Undecided if some took effect;
-// what else there is, is Inapplicable. Adds of 0 count as reads.
+// Which of crashed adds of different amounts took effect is searched, as far as
+// the budget's steps reach (defaultSums if it has none); else it is Undecided.
+// What else there is, is Inapplicable. Adds of 0 count as reads.
 func DecideAddGet(ops []spec.Op[AddIn, AddOut], b spec.Budget) spec.Finding[AddOut] {
 	if overBudget(b, len(ops)) {
 		return spec.Finding[AddOut]{Why: spec.OutOfMemory}
 	}
-	d := newAddGet(ops)
+	d := newAddGet(ops, b)
 	if d.outcome == spec.Inapplicable {
 		return spec.Finding[AddOut]{Outcome: d.outcome, Why: d.why}
 	}
@@ -120,8 +122,8 @@ func DecideAddGet(ops []spec.Op[AddIn, AddOut], b spec.Budget) spec.Finding[AddO
 	return f
 }
 
-func newAddGet(ops []addOp) *addGet {
-	d := &addGet{ops: ops, group: make([]int32, len(ops))}
+func newAddGet(ops []addOp, b spec.Budget) *addGet {
+	d := &addGet{ops: ops, b: b, group: make([]int32, len(ops))}
 	done := d.load()
 	if d.outcome == spec.Inapplicable {
 		return d
@@ -268,10 +270,11 @@ func (d *addGet) deadlines() {
 	}
 }
 
-// fill finds crashed adds for the gaps. With different amounts it only sees
-// whether there are enough.
+// fill finds crashed adds for the gaps. Of different amounts there must be
+// enough first of all.
 func (d *addGet) fill() {
 	used, begun, enough, missing := 0, 0, int64(0), int64(0)
+	var different []int32
 	for k := range d.levels {
 		l := &d.levels[k]
 		if l.gap == 0 {
@@ -287,7 +290,7 @@ func (d *addGet) fill() {
 			d.unfilled(k, begun)
 		case amount == 0:
 			missing += l.gap
-			d.why = "adds without an answer, of different amounts, took effect"
+			different = append(different, int32(k))
 		default:
 			missing += l.gap
 			for range l.gap / amount {
@@ -295,6 +298,9 @@ func (d *addGet) fill() {
 				used++
 			}
 		}
+	}
+	if len(different) > 0 && len(d.found) == 0 {
+		d.different(different)
 	}
 }
 
@@ -344,7 +350,7 @@ func (d *addGet) sayPair(p pair) spec.Conflict {
 // of a legal history that has what it needs is legal: each needs all adds
 // before it.
 func AddGetNeeds(ops []spec.Op[AddIn, AddOut]) [][]int32 {
-	d := newAddGet(ops)
+	d := newAddGet(ops, spec.Budget{})
 	needs := make([][]int32, len(ops))
 	if d.outcome == spec.Inapplicable || d.why != "" {
 		for i := range ops {

@@ -472,17 +472,18 @@ func TestAddGet(t *testing.T) {
 	t.Run("down", adding(func(*rand.Rand, int) int64 { return -2 }, "is larger", "lowest", "assumed").test)
 	t.Run("zeros", adding(func(r *rand.Rand, _ int) int64 { return 2 * r.Int64N(2) }, up...).test)
 	t.Run("different", func(t *testing.T) {
-		o := adding(func(r *rand.Rand, _ int) int64 { return 1 + r.Int64N(4) }, up...)
-		o.Undecided = .1
+		o := adding(func(r *rand.Rand, _ int) int64 { return 1 + r.Int64N(4) }, append(up, "right sum")...)
+		o.Undecided = .001
 		t.Run("differ", func(t *testing.T) { o.Differ(t, spectest.Histories(t), 1) })
 		t.Run("reach", o.reach)
 		t.Run("laws", o.laws)
 		t.Run("medium", o.medium)
+		t.Run("large", o.large)
 	})
 	t.Run("mixed", func(t *testing.T) {
 		o := adding(func(r *rand.Rand, i int) int64 { return int64(1-2*r.IntN(2)) * int64(1<<(i%12)) },
 			"both went on", "no add led to", "no add led there", "had only before")
-		o.Undecided, o.Inapplicable = .02, .6
+		o.Inapplicable = .6
 		t.Run("differ", func(t *testing.T) { o.Differ(t, spectest.Histories(t), 1) })
 		t.Run("reach", o.reach)
 		t.Run("laws", o.laws)
@@ -593,6 +594,10 @@ func BenchmarkSetShort(b *testing.B) {
 
 func BenchmarkVersions(b *testing.B) { bench(b, versioned(), nil) }
 func BenchmarkIDs(b *testing.B)      { bench(b, ids(true), nil) }
+func BenchmarkAddGetDifferent(b *testing.B) {
+	bench(b, adding(func(r *rand.Rand, _ int) int64 { return 1 + r.Int64N(5) }), nil)
+}
+
 func BenchmarkAddGet(b *testing.B) {
 	bench(b, adding(func(*rand.Rand, int) int64 { return 1 }), nil)
 }

@@ -35,7 +35,8 @@ type fate struct {
 type decider struct {
 	ops   []op
 	kinds []kind
-	used  []bool // it flipped its element
+	used  []bool  // it flipped its element
+	bits  []uint8 // see searcher
 	b     spec.Budget
 	steps int64 // left
 	// Of the certificate: operations, when they take effect, and which is
@@ -65,6 +66,8 @@ func Decide(ops []spec.Op[In, Out], b spec.Budget) spec.Finding[Out] {
 	if d.steps == 0 {
 		d.steps = defaultSteps
 	}
+	n := len(ops)
+	d.order, d.times, d.turns = make([]int32, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	var failed []broken
 	why := ""
 	for _, e := range d.elements() {

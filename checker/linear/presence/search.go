@@ -43,7 +43,8 @@ type searcher struct {
 	crashed  [2][]int32
 	frontier []way
 	next     []way
-	seen     map[state]bool // of next
+	spare    []way
+	seen     map[state]bool // of next, if these are many
 	now      int64
 }
 
@@ -52,8 +53,11 @@ type searcher struct {
 // not it is needed now. Of the choices those are tried that no other one
 // dominates; what returned leaves no trace, so that few states remain.
 func (d *decider) search(e element) fate {
-	s := &searcher{decider: d, frontier: make([]way, 1), seen: map[state]bool{}}
-	bit, next := map[int32]int{}, 0
+	s := &searcher{decider: d, frontier: make([]way, 1)}
+	if d.bits == nil {
+		d.bits = make([]uint8, len(d.ops))
+	}
+	next := 0
 	for _, x := range e.returns {
 		s.now = d.ops[x].Return
 		for ; next < len(e.calls) && d.ops[e.calls[next]].Call <= s.now; next++ {
@@ -64,18 +68,17 @@ func (d *decider) search(e element) fate {
 			case k != anything && s.taken == ^uint64(0):
 				return fate{failed: -1, why: "more than 64 operations on one element, with unknown answers, were in flight"}
 			case k != anything:
-				bit[i] = bits.TrailingZeros64(^s.taken)
-				s.begin(i, bit[i])
+				d.bits[i] = uint8(bits.TrailingZeros64(^s.taken))
+				s.begin(i, int(d.bits[i]))
 			}
 		}
 		if d.kinds[x] == anything || d.ops[x].Crashed {
 			continue
 		}
 		last := s.frontier
-		s.next = nil
-		clear(s.seen)
+		s.next, s.seen = s.spare[:0], nil
 		for _, w := range last {
-			s.finish(w.state, w.path, x, bit[x])
+			s.finish(w.state, w.path, x, int(d.bits[x]))
 		}
 		s.prune()
 		if d.steps -= int64(len(s.next)); d.steps < 0 || len(s.next) > maxFrontier {
@@ -84,8 +87,7 @@ func (d *decider) search(e element) fate {
 		if len(s.next) == 0 {
 			return fate{failed: x, flips: flips(shortest(last))}
 		}
-		s.frontier, s.taken = s.next, s.taken&^(1<<bit[x])
-		delete(bit, x)
+		s.frontier, s.spare, s.taken = s.next, last, s.taken&^(1<<d.bits[x])
 	}
 	return fate{failed: -1, flips: flips(shortest(s.frontier))}
 }
@@ -142,10 +144,7 @@ func (s *searcher) finish(st state, p *path, x int32, bit int) {
 	to := k.after()
 	done := func(st state, p *path) {
 		st.fine, st.used = st.fine&^mask, st.used&^mask
-		if !s.seen[st] {
-			s.seen[st] = true
-			s.next = append(s.next, way{st, p})
-		}
+		s.add(way{st, p})
 	}
 	if st.used&mask != 0 {
 		done(st, p)
@@ -171,6 +170,29 @@ func (s *searcher) finish(st state, p *path, x int32, bit int) {
 	} else {
 		s.flips(st, p, 1-to, itself)
 	}
+}
+
+// few ways are looked through, more are hashed.
+const few = 32
+
+func (s *searcher) add(w way) {
+	if len(s.next) < few {
+		if slices.ContainsFunc(s.next, func(o way) bool { return o.state == w.state }) {
+			return
+		}
+	} else {
+		if s.seen == nil {
+			s.seen = make(map[state]bool)
+			for _, o := range s.next {
+				s.seen[o.state] = true
+			}
+		}
+		if s.seen[w.state] {
+			return
+		}
+		s.seen[w.state] = true
+	}
+	s.next = append(s.next, w)
 }
 
 // flips goes on from all ways to flip the element that none dominates: what
