@@ -28,6 +28,9 @@ func (d *decider) conflicts(failed []broken) []spec.Conflict {
 
 func (d *decider) conflict(f broken) spec.Conflict {
 	c := spec.Conflict{Ops: d.shrink(f), Say: d.say(f)}
+	slices.SortFunc(c.Ops, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(d.ops[a].Call, d.ops[b].Call), cmp.Compare(a, b))
+	})
 	for _, i := range c.Ops {
 		if c.At = max(c.At, d.ops[i].Call); !d.ops[i].Crashed {
 			c.At = max(c.At, d.ops[i].Return)
@@ -38,60 +41,97 @@ func (d *decider) conflict(f broken) spec.Conflict {
 
 // shrink finds a small part of an element's operations that is illegal by
 // itself: those that were called before the return that broke it, without what
-// is settled before. Where nothing that has an answer is in flight, what came
-// before matters only by whether it left the element there, and by operations
-// that crashed.
+// was over before a certain moment. From there on, that matters only by
+// whether it left the element there.
 func (d *decider) shrink(f broken) []int32 {
 	var all []int32
+	from := 0
 	for _, i := range f.calls {
-		if d.ops[i].Call <= d.ops[f.failed].Return && d.kinds[i] != anything {
-			all = append(all, i)
+		if d.ops[i].Call > d.ops[f.failed].Return || d.kinds[i] == anything {
+			continue
 		}
+		if first := min(d.ops[f.failed].Call, d.lastCall(f)); d.ops[i].Call <= first {
+			from = len(all)
+		}
+		all = append(all, i)
 	}
-	for _, at := range d.quiet(all) {
-		part := d.cut(f, all, at)
-		if d.illegal(part) {
+	if part := d.shorten(all, from, false); part != nil {
+		return d.thin(part, f)
+	}
+	if len(all) > maxThin {
+		// Rather a part that is illegal by itself only than thousands.
+		if part := d.shorten(all, from, true); part != nil {
 			return d.thin(part, f)
 		}
 	}
 	return d.thin(all, f)
 }
 
-// quiet are positions in ops, ascending by call, before which all that
-// completed had returned: the last ones, then ever fewer.
-func (d *decider) quiet(ops []int32) []int {
-	var all, some []int
-	latest := int64(-1 << 63)
-	for n, i := range ops {
-		if n > 0 && latest < d.ops[i].Call {
-			all = append(all, n)
+// shorten looks for an illegal part of ops from a position on or ever earlier.
+func (d *decider) shorten(ops []int32, from int, anyhow bool) []int32 {
+	for step := 1; from > 0; from, step = from-step, step+step/4+1 {
+		part, add := d.cut(ops, from, anyhow)
+		if len(part) == 0 || !d.illegal(part) {
+			continue
 		}
-		if !d.ops[i].Crashed {
-			latest = max(latest, d.ops[i].Return)
+		if add >= 0 {
+			part = append([]int32{add}, part...)
+		}
+		if add < 0 || d.illegal(part) {
+			return part
 		}
 	}
-	slices.Reverse(all)
-	for n := 0; n < len(all); n += 1 + n/4 {
-		some = append(some, all[n])
-	}
-	return some
+	return nil
 }
 
-// cut is ops from a position on, the crashed ones before it, and the add that
-// left the element there, if it was.
-func (d *decider) cut(f broken, ops []int32, at int) []int32 {
-	since := d.ops[ops[at]].Call
-	n := 0
-	for n < len(f.flips) && f.flips[n].at < since {
-		n++
+// lastCall is the call of the last flip.
+func (d *decider) lastCall(f broken) int64 {
+	if n := len(f.flips); n > 0 {
+		return d.ops[f.flips[n-1].op].Call
 	}
-	var part []int32
+	return spec.Never
+}
+
+// cut is ops, which ascend by call, from a position on, with what was in
+// flight then, and with one add if what was over had left the element there.
+// What was in flight may have come in between, but then it may also come right
+// after. So the part is legal if all is; it is empty if this is not so.
+//
+// If blind operations were over, nobody knows whether the element was there.
+// Then nothing that completed may be in flight, and maybe is an add that makes
+// it be there: all is illegal if the part is, with it and without.
+// anyhow: that much is not asked for.
+func (d *decider) cut(ops []int32, at int, anyhow bool) (part []int32, maybe int32) {
+	since := d.ops[ops[at]].Call
+	balance, add, blind, busy := 0, int32(-1), false, false
 	for _, i := range ops[:at] {
-		if d.ops[i].Crashed || n%2 == 1 && f.flips[n-1].op == i {
-			part = append(part, i)
+		k := d.kinds[i]
+		switch {
+		case d.ops[i].Return >= since:
+			busy = busy || !k.maybe()
+			if !k.reads() {
+				part = append(part, i)
+			}
+			continue
+		case k == flipDown:
+			balance--
+		case k == flipUp:
+			balance++
+		}
+		blind = blind || k.blind()
+		if k.after() == 1 && !k.reads() && (add < 0 || d.ops[i].Return > d.ops[add].Return) {
+			add = i
 		}
 	}
-	return append(part, ops[at:]...)
+	switch {
+	case blind && busy && !anyhow || !blind && balance&^1 != 0:
+		return nil, -1
+	case blind:
+		return append(part, ops[at:]...), add
+	case balance == 1:
+		part = append(part, add)
+	}
+	return append(part, ops[at:]...), -1
 }
 
 func (d *decider) illegal(part []int32) bool { return d.sweep(d.part(part)).failed >= 0 }

@@ -182,7 +182,10 @@ func (d *decider) lazy(e element) fate {
 		f.flips = append(f.flips, flip{i, at})
 		return true
 	}
-	for _, x := range e.returns {
+	for n, x := range e.returns {
+		if n&4095 == 4095 && d.b.Stopped() {
+			return fate{failed: -1, why: spec.OutOfTime}
+		}
 		now := d.ops[x].Return
 		for ; next < len(e.calls) && d.ops[e.calls[next]].Call <= now; next++ {
 			i := e.calls[next]

@@ -58,7 +58,10 @@ func (d *decider) search(e element) fate {
 		d.bits = make([]uint8, len(d.ops))
 	}
 	next := 0
-	for _, x := range e.returns {
+	for n, x := range e.returns {
+		if n&255 == 255 && d.b.Stopped() {
+			return fate{failed: -1, why: spec.OutOfTime}
+		}
 		s.now = d.ops[x].Return
 		for ; next < len(e.calls) && d.ops[e.calls[next]].Call <= s.now; next++ {
 			i := e.calls[next]
