@@ -1,6 +1,7 @@
 package wgl
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/capstan-dev/capstan/checker/linear/spec"
@@ -18,6 +19,7 @@ type search[S, In, Out any] struct {
 	window       []int32 // rank -> how many completed operations were called by that return
 	pure         []bool
 	kind         []int32 // twins share it
+	prefer       Prefer
 	class, turn  []int32 // of crashed operations, less n
 	used         []int32 // class -> how many were taken
 
@@ -110,6 +112,9 @@ func (s *search[S, In, Out]) next(last move, first int32) (m move, next S, ok bo
 // candidate is the completed operation that returns first of those that return
 // after the one given and were called by the first return; -1 if there is none.
 func (s *search[S, In, Out]) candidate(last, first int32) int32 {
+	if s.prefer != nil {
+		return s.preferred(last, first)
+	}
 	after := int32(-1)
 	if last >= 0 {
 		after = s.rank[last]
@@ -119,6 +124,32 @@ func (s *search[S, In, Out]) candidate(last, first int32) int32 {
 	for i := s.calls.first(); i < end; i = s.calls.next[i] {
 		if r := s.rank[i]; r > after && r < at && !s.pure[i] && !s.second(i, end) {
 			best, at = i, r
+		}
+	}
+	return best
+}
+
+// preferred is candidate in the caller's order, and by return where that has no
+// preference.
+func (s *search[S, In, Out]) preferred(last, first int32) int32 {
+	due := s.at[s.byRank[first]]
+	type place struct {
+		key  int64
+		rank int32
+	}
+	before := func(a, b place) bool { return a.key < b.key || a.key == b.key && a.rank < b.rank }
+	after := place{math.MinInt64, -1}
+	if last >= 0 {
+		after = place{s.prefer(s.at[last], due), s.rank[last]}
+	}
+	best, at := int32(-1), place{math.MaxInt64, s.n}
+	end := s.window[first]
+	for i := s.calls.first(); i < end; i = s.calls.next[i] {
+		if s.pure[i] || s.second(i, end) {
+			continue
+		}
+		if p := (place{s.prefer(s.at[i], due), s.rank[i]}); before(after, p) && before(p, at) {
+			best, at = i, p
 		}
 	}
 	return best

@@ -47,12 +47,24 @@ import (
 // for 1e7 of them. The second would be skipped, so that Legal is certain and
 // Illegal as good as that.
 func Decide[S, In, Out any](m spec.Model[S, In, Out], ops []spec.Op[In, Out], b spec.Budget) spec.Finding[Out] {
+	return Guided(m, ops, b, nil)
+}
+
+// Prefer says in which order to try completed operations, given by their
+// positions: those with the least number first. due is the one that returns
+// next. It may depend on nothing else.
+type Prefer func(op, due int32) int64
+
+// Guided is Decide with another order in which candidates are tried. That does
+// not change what is decided, only how soon; by return if prefer is nil.
+func Guided[S, In, Out any](m spec.Model[S, In, Out], ops []spec.Op[In, Out], b spec.Budget, prefer Prefer) spec.Finding[Out] {
 	for i := range ops {
 		if !ops[i].Crashed && ops[i].Return < ops[i].Call {
 			return spec.Finding[Out]{Outcome: spec.Inapplicable, Why: "an operation returned before it was called"}
 		}
 	}
 	s := load(m, ops, b)
+	s.prefer = prefer
 	s.takePure()
 	if s.run() {
 		order, assumed := s.certificate()
