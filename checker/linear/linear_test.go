@@ -12,6 +12,7 @@ import (
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/checker/linear/spec/spectest"
 	"github.com/capstan-dev/capstan/history"
 )
 
@@ -206,10 +207,7 @@ func apply(p history.Pair, state string) (string, bool) {
 var pipelines = [][]string{nil, {linear.StepSpecial}, {linear.StepSpecial, linear.StepDrop, linear.StepTruncate, linear.StepSecond}}
 
 func TestAgainstBruteForce(t *testing.T) {
-	rounds := 4000
-	if testing.Short() {
-		rounds = 400
-	}
+	rounds := spectest.Histories(t) / 12
 	for _, model := range []string{"register", "cas-register", "mutex"} {
 		for n := range 2 * len(pipelines) {
 			unique, without := n%2 == 0, pipelines[n/2]

@@ -107,7 +107,6 @@ func (x *object[S, In, Out]) fromConflict(c spec.Conflict, b spec.Budget) (s *sh
 		keep[i] = true
 	}
 	s.safely(func() { s.relate(); s.shrink(keep) })
-	s.blame()
 	return s, true
 }
 
@@ -180,6 +179,9 @@ func (s *shrinker[S, In, Out]) blame() {
 
 // witness puts a candidate into words.
 func (x *object[S, In, Out]) witness(s *shrinker[S, In, Out], sc *scene) *witness {
+	if !slices.ContainsFunc(s.ops, func(o spec.Op[In, Out]) bool { return o.Return == s.culprit }) {
+		s.blame()
+	}
 	w := &witness{key: x.calls.Keys[x.calls.key]}
 	for n, i := range s.origin {
 		w.ops = append(w.ops, x.show(i, s.ops[n]))
