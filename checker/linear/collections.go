@@ -5,10 +5,13 @@ import (
 	"strconv"
 
 	"github.com/capstan-dev/capstan/checker/linear/fifo"
+	"github.com/capstan-dev/capstan/checker/linear/kv"
 	"github.com/capstan-dev/capstan/checker/linear/objects"
 	"github.com/capstan-dev/capstan/checker/linear/order"
+	"github.com/capstan-dev/capstan/checker/linear/presence"
 	"github.com/capstan-dev/capstan/checker/linear/spec"
 	"github.com/capstan-dev/capstan/checker/value"
+	"github.com/capstan-dev/capstan/history"
 )
 
 // verbs maps the names in histories to what they mean.
@@ -199,4 +202,75 @@ func link(needs [][]int32, all []int32) {
 			needs[i] = append(needs[i], all[(n+1)%len(all)])
 		}
 	}
+}
+
+// openPresence opens a set with add, remove and contains, each of one element.
+// The answer is true if an add added, a remove removed, and contains found it;
+// an add or remove may be answered by anything else, which tells nothing.
+func openPresence(k *keyCalls) (problem, error) {
+	values := value.NewNames()
+	ops, at, err := collect(k, func(c call) (in presence.In, out presence.Out, use bool, err error) {
+		v, err := k.verb(c, verbs{"add": put, "remove": drop, "contains": look}, "add", "remove", "contains")
+		if err != nil || c.failed() {
+			return in, out, false, err
+		}
+		in.V = values.Of(c.in)
+		in.Verb = map[int]presence.Verb{put: presence.Add, drop: presence.Remove, look: presence.Contains}[v]
+		answer := c.out
+		if _, second, pair := history.SplitPair(c.out); pair { // [element, answer]
+			answer = second
+		}
+		yes := string(answer) == "true"
+		out.Known = c.ok() && (yes || string(answer) == "false")
+		out.OK = out.Known && yes != (v == put)
+		if v == look && c.ok() && !out.Known {
+			return in, out, false, c.wantResult("true or false")
+		}
+		return in, out, c.ok() || v != look, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &object[[]int32, presence.In, presence.Out]{
+		calls: k, model: presence.Model(), ops: ops, at: at, special: presence.Decide, named: "presence", needs: presence.Needs,
+	}, nil
+}
+
+// openKV opens a key that holds a string.
+func openKV(k *keyCalls) (problem, error) {
+	ops, at, err := collect(k, func(c call) (in kv.In, out kv.Out, use bool, err error) {
+		v, err := k.verb(c, verbs{"put": put, "append": grow, "get": look}, "put", "append", "get")
+		if err != nil || c.failed() {
+			return in, out, false, err
+		}
+		in.Verb = map[int]kv.Verb{put: kv.Put, grow: kv.Append, look: kv.Get}[v]
+		if v != look {
+			if in.Piece, err = text(c.in); err != nil {
+				return in, out, false, c.want("a string")
+			}
+			return in, out, true, nil
+		}
+		if !c.ok() {
+			return in, out, false, nil
+		}
+		if out.Value, err = text(c.out); err != nil {
+			return in, out, false, c.wantResult("a string")
+		}
+		return in, out, true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &object[string, kv.In, kv.Out]{
+		calls: k, model: kv.Model(), ops: ops, at: at, special: kv.Decide, named: "zones of pieces", needs: kv.Needs,
+	}, nil
+}
+
+// text is a string; null is an empty one.
+func text(v json.RawMessage) (s string, err error) {
+	if value.IsNull(v) {
+		return "", nil
+	}
+	err = json.Unmarshal(v, &s)
+	return s, err
 }

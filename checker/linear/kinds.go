@@ -26,6 +26,8 @@ func kinds() []kind {
 		{"unordered-queue", "enqueue and dequeue in any order", false, openQueue(false)},
 		{"list", "append of unique elements, read of the whole list", false, openList},
 		{"grow-set", "add of elements, read of the whole set", false, openGrowSet},
+		{"add-remove-set", "add, remove and contains of an element; answered by whether it was added, removed, there", false, openPresence},
+		{"kv", "put, append and get of a string", false, openKV},
 		{"counter", "add of whole numbers, read of the sum", false, openCounter},
 		{"add-and-get", "a counter whose adds return the new value", false, openAddGet},
 		{"versioned-register", "read and write of a value, answered by [version value]", true, openVersions},

@@ -72,6 +72,40 @@ func (p *pile) apply(_ int, f, in string) (string, bool) {
 	return "[" + strings.Join(p.held, ",") + "]", true
 }
 
+// members is a set by element.
+type members map[string]bool
+
+func (m members) next(r *rand.Rand, _ int) (string, string) {
+	return []string{"add", "remove", "contains"}[r.IntN(3)], fmt.Sprint(r.IntN(2))
+}
+
+func (m members) apply(_ int, f, in string) (string, bool) {
+	was := m[in]
+	if f != "contains" {
+		m[in] = f == "add"
+	}
+	return fmt.Sprint(was != (f == "add")), true
+}
+
+// text is a key that holds a string.
+type text struct{ held string }
+
+func (k *text) next(r *rand.Rand, i int) (string, string) {
+	piece := fmt.Sprintf("%q", string(rune('a'+i)))
+	return []string{"get", "append", "append", "put", "get"}[r.IntN(5)], piece
+}
+
+func (k *text) apply(_ int, f, in string) (string, bool) {
+	switch f {
+	case "get":
+		return fmt.Sprintf("%q", k.held), true
+	case "put":
+		k.held = ""
+	}
+	k.held += strings.Trim(in, `"`)
+	return in, true
+}
+
 // sum is a counter, whose adds may return the new value.
 type sum struct {
 	total   int
@@ -230,6 +264,8 @@ func toys() map[string]func() toy {
 		"fenced-mutex":           func() toy { return &lock{limit: 1, owned: true, fenced: true} },
 		"reentrant-fenced-mutex": func() toy { return &lock{limit: 9, owned: true, fenced: true} },
 		"semaphore":              func() toy { return &lock{limit: 2} },
+		"add-remove-set":         func() toy { return members{} },
+		"kv":                     func() toy { return &text{} },
 		"map":                    keys(""),
 		"versioned-register":     keys("version"),
 		"multi-register":         keys("w"),
