@@ -3,7 +3,9 @@ package order
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +38,10 @@ func (o object[S, In, Out]) test(t *testing.T) {
 func (o object[S, In, Out]) reach(t *testing.T) {
 	r, said := rand.New(rand.NewPCG(5, 6)), map[string]int{}
 	for range 30_000 {
-		f := o.Decide(o.Random(r))
+		ops := o.Random(r)
+		f := o.Decide(ops)
 		for _, c := range f.Conflicts {
+			placeholders(t, ops, c)
 			for _, p := range o.says {
 				if strings.Contains(c.Say, p) {
 					said[p]++
@@ -600,4 +604,20 @@ func BenchmarkAddGetDifferent(b *testing.B) {
 
 func BenchmarkAddGet(b *testing.B) {
 	bench(b, adding(func(*rand.Rand, int) int64 { return 1 }), nil)
+}
+
+// placeholders shows that the words name operations of the conflict only, and
+// times between them only where there are any.
+func placeholders[In, Out any](t *testing.T, ops []spec.Op[In, Out], c spec.Conflict) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`\{(\d+)(?:<(\d+))?\}`).FindAllStringSubmatch(c.Say, -1) {
+		i, _ := strconv.Atoi(m[1])
+		j, err := strconv.Atoi(m[2])
+		if !slices.Contains(c.Ops, int32(i)) || err == nil && !slices.Contains(c.Ops, int32(j)) {
+			t.Fatalf("%q names an operation outside of %v", c.Say, c.Ops)
+		}
+		if err == nil && ops[i].Return >= ops[j].Call {
+			t.Fatalf("%q: %s does not exist in\n%s", c.Say, m[0], spectest.Format(ops))
+		}
+	}
 }

@@ -45,32 +45,37 @@ func (d *decider) conflict(f broken) spec.Conflict {
 // whether it left the element there.
 func (d *decider) shrink(f broken) []int32 {
 	var all []int32
-	from := 0
+	from, first := 0, min(d.ops[f.failed].Call, d.lastCall(f))
 	for _, i := range f.calls {
 		if d.ops[i].Call > d.ops[f.failed].Return || d.kinds[i] == anything {
 			continue
 		}
-		if first := min(d.ops[f.failed].Call, d.lastCall(f)); d.ops[i].Call <= first {
+		if all = append(all, i); d.ops[i].Call < first {
 			from = len(all)
 		}
-		all = append(all, i)
 	}
-	if part := d.shorten(all, from, false); part != nil {
-		return d.thin(part, f)
+	part := d.shorten(all, from, d.cut)
+	if part == nil {
+		part = all
 	}
-	if len(all) > maxThin {
-		// Rather a part that is illegal by itself only than thousands.
-		if part := d.shorten(all, from, true); part != nil {
-			return d.thin(part, f)
-		}
+	if part = d.thin(part, f); len(part) <= maxPart {
+		return part
 	}
-	return d.thin(all, f)
+	snap := d.shorten(all, from, func(ops []int32, at int) ([]int32, int32) { return d.snap(f, ops, at), -1 })
+	if snap == nil || len(snap) >= len(part) {
+		return part
+	}
+	return d.thin(snap, f)
 }
 
+// maxPart operations are rather shown than a part of them that is illegal, but
+// only shows it together with the search that found what is left out.
+const maxPart = 30
+
 // shorten looks for an illegal part of ops from a position on or ever earlier.
-func (d *decider) shorten(ops []int32, from int, anyhow bool) []int32 {
+func (d *decider) shorten(ops []int32, from int, cut func(ops []int32, at int) (part []int32, maybe int32)) []int32 {
 	for step := 1; from > 0; from, step = from-step, step+step/4+1 {
-		part, add := d.cut(ops, from, anyhow)
+		part, add := cut(ops, from)
 		if len(part) == 0 || !d.illegal(part) {
 			continue
 		}
@@ -84,9 +89,10 @@ func (d *decider) shorten(ops []int32, from int, anyhow bool) []int32 {
 	return nil
 }
 
-// lastCall is the call of the last flip.
+// lastCall is the call of the last flip, unless it crashed: then it is in
+// flight at any later moment.
 func (d *decider) lastCall(f broken) int64 {
-	if n := len(f.flips); n > 0 {
+	if n := len(f.flips); n > 0 && !d.ops[f.flips[n-1].op].Crashed {
 		return d.ops[f.flips[n-1].op].Call
 	}
 	return spec.Never
@@ -100,8 +106,7 @@ func (d *decider) lastCall(f broken) int64 {
 // If blind operations were over, nobody knows whether the element was there.
 // Then nothing that completed may be in flight, and maybe is an add that makes
 // it be there: all is illegal if the part is, with it and without.
-// anyhow: that much is not asked for.
-func (d *decider) cut(ops []int32, at int, anyhow bool) (part []int32, maybe int32) {
+func (d *decider) cut(ops []int32, at int) (part []int32, maybe int32) {
 	since := d.ops[ops[at]].Call
 	balance, add, blind, busy := 0, int32(-1), false, false
 	for _, i := range ops[:at] {
@@ -124,7 +129,7 @@ func (d *decider) cut(ops []int32, at int, anyhow bool) (part []int32, maybe int
 		}
 	}
 	switch {
-	case blind && busy && !anyhow || !blind && balance&^1 != 0:
+	case blind && busy || !blind && balance&^1 != 0:
 		return nil, -1
 	case blind:
 		return append(part, ops[at:]...), add
@@ -134,10 +139,32 @@ func (d *decider) cut(ops []int32, at int, anyhow bool) (part []int32, maybe int
 	return append(part, ops[at:]...), -1
 }
 
+// snap is ops from a position on, with what was in flight then and had not
+// flipped the element in the order that the search had come to, and with the
+// add that had, if it was there.
+func (d *decider) snap(f broken, ops []int32, at int) []int32 {
+	since := d.ops[ops[at]].Call
+	n := 0
+	before := map[int32]bool{}
+	for ; n < len(f.flips) && f.flips[n].at < since; n++ {
+		before[f.flips[n].op] = true
+	}
+	var part []int32
+	for _, i := range ops[:at] {
+		if d.ops[i].Return >= since && !d.kinds[i].reads() && !before[i] {
+			part = append(part, i)
+		}
+	}
+	if n%2 == 1 && !slices.Contains(ops[at:], f.flips[n-1].op) {
+		part = append(part, f.flips[n-1].op)
+	}
+	return append(part, ops[at:]...)
+}
+
 func (d *decider) illegal(part []int32) bool { return d.sweep(d.part(part)).failed >= 0 }
 
 // maxThin operations are tried one by one.
-const maxThin = 200
+const maxThin = 400
 
 // thin leaves out operations that only look, and those that crashed and are of
 // no use, as long as the rest is illegal.

@@ -3,7 +3,9 @@ package presence
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +60,9 @@ func TestReach(t *testing.T) {
 		r, said, sizes := rand.New(rand.NewPCG(5, 6)), map[string]int{}, map[int]int{}
 		parts := []string{"not there", "found 1 there", "had added", "had removed", "but nothing", "again"}
 		for range 20_000 {
-			for _, c := range s.Decide(s.Random(r)).Conflicts {
+			ops := s.Random(r)
+			for _, c := range s.Decide(ops).Conflicts {
+				placeholders(t, ops, c)
 				sizes[len(c.Ops)]++
 				for _, p := range parts {
 					if strings.Contains(c.Say, p) {
@@ -303,4 +307,20 @@ func BenchmarkHot(b *testing.B)   { bench(b, func(int) int { return 1 }, 0) }
 func BenchmarkBlind(b *testing.B) { bench(b, func(n int) int { return n / 20 }, .5) }
 func BenchmarkHotBlind(b *testing.B) {
 	bench(b, func(int) int { return 1 }, .5)
+}
+
+// placeholders shows that the words name operations of the conflict only, and
+// times between them only where there are any.
+func placeholders(t *testing.T, ops []op, c spec.Conflict) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`\{(\d+)(?:<(\d+))?\}`).FindAllStringSubmatch(c.Say, -1) {
+		i, _ := strconv.Atoi(m[1])
+		j, err := strconv.Atoi(m[2])
+		if !slices.Contains(c.Ops, int32(i)) || err == nil && !slices.Contains(c.Ops, int32(j)) {
+			t.Fatalf("%q names an operation outside of %v", c.Say, c.Ops)
+		}
+		if err == nil && ops[i].Return >= ops[j].Call {
+			t.Fatalf("%q: %s does not exist in\n%s", c.Say, m[0], spectest.Format(ops))
+		}
+	}
 }
