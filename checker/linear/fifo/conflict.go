@@ -40,17 +40,27 @@ func (d *decider) flaw(f flaw) { d.flaws = append(d.flaws, f) }
 
 func (d *decider) conflicts() []spec.Conflict {
 	slices.SortStableFunc(d.flaws, func(a, b flaw) int { return cmp.Compare(a.at, b.at) })
-	d.flaws = d.flaws[:min(len(d.flaws), maxConflicts)]
 	var longest []int32
-	out := make([]spec.Conflict, 0, len(d.flaws))
+	var out []spec.Conflict
+	told := map[int32]bool{} // lost values that a dequeue missed
 	for _, f := range d.flaws {
+		if len(out) == maxConflicts {
+			break
+		}
 		var c spec.Conflict
 		switch f.kind {
 		case notEmpty:
 			if longest == nil {
 				longest = d.longest()
 			}
-			c = d.sayNotEmpty(f.a, d.chain(f.a, longest))
+			chain := d.chain(f.a, longest)
+			if first := chain[0]; len(chain) == 1 && d.values[first].stuck() {
+				if told[first] {
+					continue
+				}
+				told[first] = true
+			}
+			c = d.sayNotEmpty(f.a, chain)
 		case overtook, lost:
 			c = d.sayOrder(f)
 		default:

@@ -146,6 +146,9 @@ func finish[In, Out any](ops []spec.Op[In, Out], group []int32, groups int32, b 
 		return spec.Finding[Out]{Why: spec.OutOfTime}
 	}
 	order, broken := line(ops, group, groups)
+	if b.Stopped() {
+		return spec.Finding[Out]{Why: spec.OutOfTime}
+	}
 	for _, p := range broken {
 		t.add(max(ops[p.first].Call, ops[p.second].Return), func() spec.Conflict { return say(p) })
 	}
