@@ -143,6 +143,20 @@ func TestLaws(t *testing.T) {
 	})
 }
 
+// take is what a dequeue finds, and what it leaves.
+func take(r *rand.Rand, queue []int32, ordered bool) (Out, []int32) {
+	if len(queue) == 0 {
+		return Out{Empty: true}, queue
+	}
+	k := 0
+	if !ordered {
+		k = r.IntN(min(len(queue), 64))
+	}
+	v := queue[k]
+	queue[k] = queue[0]
+	return Out{V: v}, queue[1:]
+}
+
 // simulate runs n operations of a queue with c clients, one in crash of them
 // crashed; empty makes it drain often.
 func simulate(r *rand.Rand, n, c int, crash float64, ordered, empty bool) []op {
@@ -159,20 +173,10 @@ func simulate(r *rand.Rand, n, c int, crash float64, ordered, empty bool) []op {
 		for len(due) > 0 && due[0].at <= until {
 			o := &ops[due[0].op]
 			due = due[1:]
-			switch {
-			case !o.In.Deq:
+			if !o.In.Deq {
 				queue = append(queue, o.In.V)
-			case len(queue) == 0:
-				o.Out = Out{Empty: true}
-			default:
-				k := 0
-				if !ordered {
-					k = r.IntN(min(len(queue), 64))
-				}
-				v := queue[k]
-				queue[k] = queue[0]
-				queue = queue[1:]
-				o.Out = Out{V: v}
+			} else {
+				o.Out, queue = take(r, queue, ordered)
 			}
 			if o.Crashed {
 				o.Out = Out{}
