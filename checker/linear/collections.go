@@ -130,7 +130,7 @@ func (k *keyCalls) elements(c call, values *value.Names) ([]int32, error) {
 }
 
 // openBox opens a stack or a queue by priority, with the names of its verbs.
-func openBox[S any](model func() spec.Model[S, objects.In, int32], names verbs, want ...string) func(*keyCalls) (problem, error) {
+func openBox[S any](model func() spec.Model[S, objects.In, int32], prefer preference[objects.In, int32], names verbs, want ...string) func(*keyCalls) (problem, error) {
 	return func(k *keyCalls) (problem, error) {
 		values := value.NewNames()
 		ranked := want[0] == "insert" // then the numbers themselves count
@@ -162,45 +162,7 @@ func openBox[S any](model func() spec.Model[S, objects.In, int32], names verbs, 
 		if err != nil {
 			return nil, err
 		}
-		return &object[S, objects.In, int32]{calls: k, model: model(), ops: ops, at: at, needs: boxNeeds}, nil
-	}
-}
-
-// boxNeeds: taking away all operations on a value leaves a legal history
-// legal. A value that no completed take returned may have gone by any crashed
-// one.
-func boxNeeds(ops []spec.Op[objects.In, int32]) [][]int32 {
-	group := map[int32][]int32{} // value -> its operations
-	taken := map[int32]bool{}
-	var crashed []int32
-	for i := range ops {
-		o := &ops[i]
-		switch {
-		case o.In.Verb == objects.Put:
-			group[o.In.Value] = append(group[o.In.Value], int32(i))
-		case o.Crashed:
-			crashed = append(crashed, int32(i))
-		case o.Out != objects.None:
-			group[o.Out] = append(group[o.Out], int32(i))
-			taken[o.Out] = true
-		}
-	}
-	needs := make([][]int32, len(ops))
-	for v, all := range group {
-		link(needs, all)
-		if !taken[v] {
-			needs[all[0]] = append(needs[all[0]], crashed...)
-		}
-	}
-	return needs
-}
-
-// link makes all of some operations need each other, in a ring.
-func link(needs [][]int32, all []int32) {
-	for n, i := range all {
-		if len(all) > 1 {
-			needs[i] = append(needs[i], all[(n+1)%len(all)])
-		}
+		return &object[S, objects.In, int32]{calls: k, model: model(), ops: ops, at: at, needs: objects.Needs, prefer: prefer}, nil
 	}
 }
 

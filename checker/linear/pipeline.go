@@ -52,6 +52,8 @@ type object[S, In, Out any] struct {
 	// needs says which operations must stay if one stays, so that a part of a
 	// legal history is legal; nil if there is no such rule, and all must.
 	needs func([]spec.Op[In, Out]) [][]int32
+	// prefer says in which order the search tries operations; nil: by return.
+	prefer preference[In, Out]
 	// reduce leaves out and narrows crashed operations before the search,
 	// where that is exact; nil for kinds that have no such rule.
 	reduce func(*object[S, In, Out], []spec.Op[In, Out]) reduction[In, Out]
@@ -61,6 +63,16 @@ type object[S, In, Out any] struct {
 	// tell puts a witness into words, and says what else to show with it; ""
 	// if it has no words for it.
 	tell func(*object[S, In, Out], *candidate[In, Out], teller, []shown) (string, []shown)
+}
+
+type preference[In, Out any] func([]spec.Op[In, Out]) func(op, due int32) int64
+
+// run searches.
+func (x *object[S, In, Out]) run(ops []spec.Op[In, Out], b spec.Budget) spec.Finding[Out] {
+	if x.prefer == nil {
+		return wgl.Decide(x.model, ops, b)
+	}
+	return wgl.Guided(x.model, ops, b, x.prefer(ops))
 }
 
 // reduction is a history with less in it that is legal if and only if the
@@ -184,7 +196,7 @@ func (x *object[S, In, Out]) search(b spec.Budget) decision {
 	if x.reduce != nil {
 		r = x.reduce(x, x.ops)
 	}
-	f := wgl.Decide(x.model, r.ops, b)
+	f := x.run(r.ops, b)
 	assumed := make(map[int32]Out, len(f.Assumed))
 	for at, i := range f.Order {
 		from := r.from(i)

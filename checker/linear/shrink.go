@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/capstan-dev/capstan/checker/linear/spec"
-	"github.com/capstan-dev/capstan/checker/linear/wgl"
 )
 
 // probeSteps bounds one probe of the minimisation. A probe that is not decided
@@ -57,7 +56,7 @@ func (x *object[S, In, Out]) illegal(ops []spec.Op[In, Out], b spec.Budget) bool
 	if x.reduce != nil {
 		ops = x.reduce(x, ops).ops
 	}
-	return wgl.Decide(x.model, ops, b).Outcome == spec.Illegal
+	return x.run(ops, b).Outcome == spec.Illegal
 }
 
 // locate cuts the key's history behind the completion that first made it

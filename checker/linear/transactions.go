@@ -264,25 +264,7 @@ func openMap(k *keyCalls) (problem, error) {
 func openedMap[S any](k *keyCalls, model spec.Model[S, objects.DictIn, int32], ops []spec.Op[objects.DictIn, int32], at []int32) problem {
 	return &object[S, objects.DictIn, int32]{
 		calls: k, model: model, ops: ops, at: at,
-		// Keys do not know of each other.
-		needs: func(ops []spec.Op[objects.DictIn, int32]) [][]int32 {
-			changes := map[int32][]int32{}
-			for i := range ops {
-				if ops[i].In.Verb != objects.Get {
-					changes[ops[i].In.Key] = append(changes[ops[i].In.Key], int32(i))
-				}
-			}
-			needs := make([][]int32, len(ops))
-			for _, all := range changes {
-				link(needs, all)
-			}
-			for i := range ops {
-				if all := changes[ops[i].In.Key]; ops[i].In.Verb == objects.Get && len(all) > 0 {
-					needs[i] = all[:1]
-				}
-			}
-			return needs
-		},
+		needs: objects.NeedsDict,
 	}
 }
 
@@ -311,5 +293,5 @@ func openSemaphore(k *keyCalls) (problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &object[int32, objects.Permits, bool]{calls: k, model: objects.Semaphore(int32(permits)), ops: ops, at: at}, nil
+	return &object[int32, objects.Permits, bool]{calls: k, model: objects.Semaphore(int32(permits)), ops: ops, at: at, needs: objects.NeedsSemaphore}, nil
 }

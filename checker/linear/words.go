@@ -17,12 +17,11 @@ import (
 
 // shown is an operation of a witness.
 type shown struct {
-	pair       history.Pair
-	in, out    json.RawMessage // without the key
-	call, ret  int64
-	crashed    bool
-	at         int32 // its position in object.ops
-	supporting bool  // shown with it though not needed: a write that failed, or came too late
+	pair      history.Pair
+	in, out   json.RawMessage // without the key
+	call, ret int64
+	crashed   bool
+	at        int32 // its position in object.ops
 }
 
 // before says that a was over when b began.
