@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -381,5 +382,14 @@ func placeholders(t *testing.T, ops []op, c spec.Conflict) {
 		if err == nil && ops[i].Return >= ops[j].Call {
 			t.Fatalf("%q: %s does not exist in\n%s", c.Say, m[0], spectest.Format(ops))
 		}
+	}
+}
+
+func TestStop(t *testing.T) {
+	var stop atomic.Bool
+	stop.Store(true)
+	ops := simulate(rand.New(rand.NewPCG(3, 4)), 100, 3, 0, true, true)
+	if f := Decide(ops, true, spec.Budget{Stop: &stop}); f.Outcome != spec.Undecided || f.Why != spec.OutOfTime {
+		t.Errorf("got %+v", f)
 	}
 }

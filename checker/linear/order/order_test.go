@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -619,5 +620,27 @@ func placeholders[In, Out any](t *testing.T, ops []spec.Op[In, Out], c spec.Conf
 		if err == nil && ops[i].Return >= ops[j].Call {
 			t.Fatalf("%q: %s does not exist in\n%s", c.Say, m[0], spectest.Format(ops))
 		}
+	}
+}
+
+func TestStop(t *testing.T) {
+	var stop atomic.Bool
+	stop.Store(true)
+	b := spec.Budget{Stop: &stop}
+	r := rand.New(rand.NewPCG(3, 4))
+	counter := adding(func(r *rand.Rand, _ int) int64 { return 1 + r.Int64N(4) })
+	for _, why := range []string{
+		DecideList(lists().simulate(r, 100, 3, .1), b).Why,
+		DecideSet(sets().simulate(r, 100, 3, .1), b).Why,
+		DecideVersions(versioned().simulate(r, 100, 3, .1), VersionOut{}, b).Why,
+		DecideAddGet(counter.simulate(r, 100, 3, .1), b).Why,
+		DecideIDs(ids(true).simulate(r, 100, 3, .1), true, b).Why,
+	} {
+		if why != spec.OutOfTime {
+			t.Errorf("why is %q", why)
+		}
+	}
+	if f := DecideAddGet(counter.simulate(r, 2000, 3, .1), spec.Budget{Steps: 10}); f.Outcome != spec.Undecided || f.Why == "" {
+		t.Errorf("got %v %q", f.Outcome, f.Why)
 	}
 }

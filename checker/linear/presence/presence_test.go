@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,5 +323,41 @@ func placeholders(t *testing.T, ops []op, c spec.Conflict) {
 		if err == nil && ops[i].Return >= ops[j].Call {
 			t.Fatalf("%q: %s does not exist in\n%s", c.Say, m[0], spectest.Format(ops))
 		}
+	}
+}
+
+// TestBusy has so many blind operations in flight that the search must hash
+// its states; what is more than 64 it does not take.
+func TestBusy(t *testing.T) {
+	r, count := rand.New(rand.NewPCG(3, 4)), map[spec.Outcome]int{}
+	for i := range 40 {
+		ops := simulate(r, 300, 20+60*(i%4), 1, .02, .5)
+		for k := range ops {
+			if i%2 == 1 && !ops[k].Crashed {
+				ops[k].Return += 3000
+			}
+		}
+		f := Decide(ops, spec.Budget{Steps: 1_000_000})
+		if count[f.Outcome]++; f.Outcome == spec.Illegal || f.Outcome == spec.Undecided && f.Why == "" {
+			t.Fatalf("a correct set is %v", f)
+		}
+		if f.Outcome != spec.Legal {
+			continue
+		}
+		if err := spec.Verify(ops, f.Order, f.Assumed, Model().Object()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if t.Log(count); count[spec.Legal] == 0 || count[spec.Undecided] == 0 {
+		t.Error("one-sided")
+	}
+}
+
+func TestStop(t *testing.T) {
+	var stop atomic.Bool
+	stop.Store(true)
+	ops := simulate(rand.New(rand.NewPCG(3, 4)), 100, 3, 3, 0, .5)
+	if f := Decide(ops, spec.Budget{Stop: &stop}); f.Outcome != spec.Undecided || f.Why != spec.OutOfTime {
+		t.Errorf("got %+v", f)
 	}
 }
