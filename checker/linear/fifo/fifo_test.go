@@ -185,7 +185,7 @@ func simulate(r *rand.Rand, n, c int, crash float64, ordered, empty bool) []op {
 		}
 	}
 	for i := range n {
-		k := r.IntN(c)
+		k := slices.Index(free, slices.Min(free)) // all are busy
 		now = max(now, free[k]) + 1 + r.Int64N(20)
 		apply(now)
 		o := op{Call: now, Return: now + 1 + r.Int64N(int64(40*c))}

@@ -219,7 +219,7 @@ func simulate[In, Out any](r *rand.Rand, n, c int, crash float64, draw func(i in
 		}
 	}
 	for i := range n {
-		k := r.IntN(c)
+		k := slices.Index(free, slices.Min(free)) // all are busy
 		now = max(now, free[k]) + 1 + r.Int64N(20)
 		apply(now)
 		o := spec.Op[In, Out]{In: draw(i), Call: now, Return: now + 1 + r.Int64N(int64(40*c))}

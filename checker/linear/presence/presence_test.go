@@ -153,7 +153,7 @@ func simulate(r *rand.Rand, n, c, elements int, crash, unknown float64) []op {
 		}
 	}
 	for i := range n {
-		k := r.IntN(c)
+		k := slices.Index(free, slices.Min(free)) // all are busy
 		now = max(now, free[k]) + 1 + r.Int64N(20)
 		apply(now)
 		o := op{In: In{Verb: Verb(r.IntN(3)), V: int32(r.IntN(elements))}, Call: now, Return: now + 1 + r.Int64N(int64(40*c))}
