@@ -260,17 +260,28 @@ func (s *sub) without(out []bool) *sub {
 	return r
 }
 
-// maxShrink is how many operations shrink takes.
-const maxShrink = 20_000
+// maxShrink is how many operations shrink takes, and shrinkSteps how many steps
+// of searches it spends.
+const (
+	maxShrink   = 20_000
+	shrinkSteps = 2_000_000
+)
 
 // probeSteps bounds the search in one probe of shrink; a probe without an
 // answer changes nothing.
 const probeSteps = 100_000
 
 func (s *sub) illegal(b spec.Budget) bool {
+	illegal, _ := s.probe(b)
+	return illegal
+}
+
+// probe also tells how many steps it took.
+func (s *sub) probe(b spec.Budget) (illegal bool, steps int64) {
 	b.Steps = probeSteps
 	b.Bytes = 0
-	return s.table().judge(b).outcome == spec.Illegal
+	v := s.table().judge(b)
+	return v.outcome == spec.Illegal, v.steps()
 }
 
 // shrink takes away what the contradiction does not need: runs of operations,
@@ -279,6 +290,7 @@ func (s *sub) shrink(b spec.Budget) {
 	if len(s.ops) > maxShrink {
 		return
 	}
+	spent := int64(0)
 	for run := max(len(s.ops)/2, 1); ; {
 		before := len(s.ops)
 		needs := Needs(s.ops)
@@ -291,7 +303,15 @@ func (s *sub) shrink(b spec.Budget) {
 				out[i] = true
 			}
 			spread(out, needs)
-			if r := s.without(out); len(r.ops) > 0 && r.illegal(b) {
+			r := s.without(out)
+			illegal, steps := len(r.ops) > 0, int64(0)
+			if illegal {
+				illegal, steps = r.probe(b)
+			}
+			if spent += steps; spent > shrinkSteps {
+				return
+			}
+			if illegal {
 				*s, needs = *r, Needs(r.ops)
 			} else {
 				at += run

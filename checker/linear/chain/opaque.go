@@ -80,19 +80,31 @@ func (t *table) withOpaque(zones []zone, heads []int32, b spec.Budget) verdict {
 	d := t.demands()
 	for k := range zones {
 		if _, _, ok := t.run(&d, zones[k].head, dawn, spec.Never); !ok {
-			return verdict{outcome: spec.Illegal, suspects: t.opaqueOf(zones[k].head)}
+			return verdict{outcome: spec.Illegal, suspects: t.opaqueOf(t.values(zones[k].head))}
 		}
 	}
 	if t.straight(&d, heads) {
 		return t.legal(heads, &d)
 	}
-	return newSearch(t, &d, zones).run(b)
+	s := newSearch(t, &d, zones)
+	if values := s.stuck(); values != nil {
+		return verdict{outcome: spec.Illegal, suspects: t.opaqueOf(values)}
+	}
+	return s.run(b)
 }
 
-// opaqueOf are the opaque operations of the chain from head on.
-func (t *table) opaqueOf(head int32) []int32 {
-	in := map[int32]bool{}
+// values are those of the chain from head on.
+func (t *table) values(head int32) (out []int32) {
 	for v := head; v != none; v = t.vals[v].next {
+		out = append(out, v)
+	}
+	return out
+}
+
+// opaqueOf are the opaque operations that compare with some values.
+func (t *table) opaqueOf(values []int32) []int32 {
+	in := make(map[int32]bool, len(values))
+	for _, v := range values {
 		in[v] = true
 	}
 	var out []int32

@@ -134,6 +134,60 @@ func (r *ring) take(k int32) { r.next[r.prev[k]], r.prev[r.next[k]] = r.next[k],
 func (r *ring) back(k int32) { r.next[r.prev[k]], r.prev[r.next[k]] = k, k }
 func (r *ring) first() int32 { return r.next[len(r.next)-1] }
 
+// stuck looks for a time when somebody must be the last of all that began by
+// then, and whoever can be is due before anything else begins. It returns the
+// values of those, or nil: then there may be an order, or not.
+func (s *search) stuck() (values []int32) {
+	order := make([]int32, len(s.jobs))
+	for k := range order {
+		order[k] = int32(k)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(s.jobs[a].b, s.jobs[b].b) })
+	first := s.firstWild()
+	var able []int32 // who can be the last of those so far
+	top, second, longest := int64(dawn), int64(dawn), int32(none)
+	for n, k := range order {
+		if j := &s.jobs[k]; j.s > top {
+			top, second, longest = j.s, top, k
+		} else {
+			second = max(second, j.s)
+		}
+		able = append(able, k)
+		kept, due := able[:0], int64(dawn)
+		for _, a := range able {
+			limit := top
+			if a == longest {
+				limit = second
+			}
+			if s.jobs[a].f >= limit {
+				kept, due = append(kept, a), max(due, s.jobs[a].due)
+			}
+		}
+		able = kept
+		next := int64(spec.Never)
+		if n+1 < len(order) {
+			next = s.jobs[order[n+1]].b
+		}
+		if due >= next || due >= first {
+			continue
+		}
+		for _, a := range able {
+			values = append(values, s.jobs[a].tail)
+		}
+		return values
+	}
+	return nil
+}
+
+// firstWild is the call of the first wild card of any kind.
+func (s *search) firstWild() int64 {
+	first := int64(spec.Never)
+	for _, i := range s.t.wild {
+		first = min(first, s.t.ops[i].Call)
+	}
+	return first
+}
+
 // run searches until it has found an order, or knows that there is none, or
 // the budget is gone. It can be called again with a larger one.
 func (s *search) run(b spec.Budget) verdict {

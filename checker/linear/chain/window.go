@@ -159,7 +159,7 @@ func (t *table) sayOpaque() string {
 		}
 	}
 	for i := range t.ops {
-		if _, ok := sets(&t.ops[i]); ok && int32(i) != setter {
+		if _, ok := sets(&t.ops[i]); ok && (int32(i) != setter || len(failed) > 1) {
 			others = append(others, fmt.Sprintf("{%d}", i))
 		}
 	}
