@@ -26,15 +26,33 @@ type load struct {
 	seed       uint64
 }
 
+type effect struct {
+	at int64
+	op int32
+}
+
 // history also tells how many values there are.
 func (l load) history() ([]chain.Op, int) {
 	r := rand.New(rand.NewPCG(l.seed, 1))
+	ops, effects := l.ask(r)
+	next := l.answer(ops, effects, r)
+	for i := range ops { // those that never took effect
+		if o := &ops[i]; o.In.Verb != chain.Read && o.In.A == 0 && o.In.B == 0 {
+			next++
+			if o.In.A = next; o.In.Verb == chain.CAS {
+				o.In.A, o.In.B = next/2, next
+			}
+		}
+	}
+	slices.SortStableFunc(ops, func(a, b chain.Op) int { return cmp.Compare(a.Call, b.Call) })
+	l.lie(ops, r)
+	return ops, int(next) + 1
+}
+
+// ask draws who asks what and when, and when it takes effect.
+func (l load) ask(r *rand.Rand) ([]chain.Op, []effect) {
 	ops := make([]chain.Op, 0, l.n)
 	free := make([]int64, l.clients)
-	type effect struct {
-		at int64
-		op int32
-	}
 	var effects []effect
 	for len(ops) < l.n {
 		c := slices.Index(free, slices.Min(free))
@@ -64,7 +82,12 @@ func (l load) history() ([]chain.Op, int) {
 		ops = append(ops, o)
 	}
 	slices.SortFunc(effects, func(a, b effect) int { return cmp.Compare(a.at, b.at) })
-	value, next := int32(0), int32(0)
+	return ops, effects
+}
+
+// answer lets the effects happen, and returns the last value.
+func (l load) answer(ops []chain.Op, effects []effect, r *rand.Rand) (next int32) {
+	value := int32(0)
 	for _, e := range effects {
 		o := &ops[e.op]
 		if o.In.Verb == chain.CAS && r.Float64() >= l.guess {
@@ -95,20 +118,7 @@ func (l load) history() ([]chain.Op, int) {
 			o.Out = out
 		}
 	}
-	for i := range ops { // those that never took effect
-		if o := &ops[i]; o.In.Verb != chain.Read && o.In.A == 0 && o.In.B == 0 {
-			next++
-			o.In.A, o.In.B = next, next
-			if o.In.Verb == chain.CAS {
-				o.In.A = max(0, next/2)
-			} else {
-				o.In.B = 0
-			}
-		}
-	}
-	slices.SortStableFunc(ops, func(a, b chain.Op) int { return cmp.Compare(a.Call, b.Call) })
-	l.lie(ops, r)
-	return ops, int(next) + 1
+	return next
 }
 
 // lie gives reads in the middle values that were overwritten long before.
