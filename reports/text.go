@@ -64,6 +64,9 @@ func writeWitnesses(b *strings.Builder, r Results) {
 			if c.Verdict != checker.Invalid {
 				title = "Noticed"
 			}
+			if a.Cascade {
+				key += " (may follow from an earlier one)"
+			}
 			fmt.Fprintf(b, "\n%s: %s%s\n%s\n", title, clean(a.Kind), key, wrap(clean(a.Text), 2))
 		}
 	}

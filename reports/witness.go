@@ -21,17 +21,19 @@ const (
 
 // witness is an anomaly with its operations as intervals.
 type witness struct {
-	Check  string
-	Kind   string
-	Key    string
-	Text   string
-	Ops    []operation
-	Hidden int
-	Height float64
-	Lanes  []lane
-	Boxes  []box
-	Ticks  []tick
-	Bands  []band
+	Check string
+	Kind  string
+	Key   string
+	Text  string
+	// Cascade: it may follow from an earlier one.
+	Cascade bool
+	Ops     []operation
+	Hidden  int
+	Height  float64
+	Lanes   []lane
+	Boxes   []box
+	Ticks   []tick
+	Bands   []band
 }
 
 type lane struct {
@@ -63,7 +65,7 @@ func witnesses(checks []checker.Result, windows []history.Window, ops []operatio
 			if n == maxAnomalies {
 				break
 			}
-			w := witness{Check: c.Name, Kind: clean(a.Kind), Key: clean(a.Key), Text: clean(a.Text)}
+			w := witness{Check: c.Name, Kind: clean(a.Kind), Key: clean(a.Key), Text: clean(a.Text), Cascade: a.Cascade}
 			seen := map[int]bool{}
 			for _, e := range a.Events {
 				if i, ok := byIndex[e]; ok && !seen[i] {

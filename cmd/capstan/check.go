@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -30,6 +31,8 @@ type checkOptions struct {
 	model, init     string
 	null, failedCAS string
 	without         []string
+	total           *int64 // of a bank
+	debt            bool
 	timeout         time.Duration
 	memory          int64
 	certificates    io.Writer
@@ -37,7 +40,7 @@ type checkOptions struct {
 
 func (a *app) checkCommand() *cobra.Command {
 	var o checkOptions
-	var memory, certificate string
+	var memory, certificate, total string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check FILE|DIR...",
@@ -53,6 +56,13 @@ and any other history the model that its operations suggest.`,
 			if len(args) == 0 {
 				return usage("check needs at least one file or run directory")
 			}
+			if total != "" {
+				n, err := strconv.ParseInt(total, 10, 64)
+				if err != nil {
+					return usage("--total %q: want a whole number", total)
+				}
+				o.total = &n
+			}
 			if err := o.validate(memory); err != nil {
 				return err
 			}
@@ -62,6 +72,8 @@ and any other history the model that its operations suggest.`,
 	cmd.Flags().StringVar(&o.model, "model", "", "`MODEL` to check against: "+strings.Join(models(), ", "))
 	o.meaning(cmd.Flags())
 	cmd.Flags().StringSliceVar(&o.without, "without", nil, "`STEPS` of the check to leave out: "+strings.Join(linear.Steps(), ", "))
+	cmd.Flags().StringVar(&total, "total", "", "`SUM` of all accounts of a bank (default: what most reads have)")
+	cmd.Flags().BoolVar(&o.debt, "negative-balances", false, "accounts of a bank may have debts")
 	cmd.Flags().StringVar(&certificate, "certificate", "", "write the linearization of each key to `FILE`, for `capstan verify`")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "time for each file, after which the verdict is unknown")
 	cmd.Flags().StringVar(&memory, "memory", "4GiB", "memory bound, above which the verdict is unknown")

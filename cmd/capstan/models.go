@@ -7,7 +7,12 @@ import (
 	"strings"
 
 	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/bank"
+	"github.com/capstan-dev/capstan/checker/causalreverse"
+	"github.com/capstan-dev/capstan/checker/ids"
 	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/checker/longfork"
+	"github.com/capstan-dev/capstan/checker/queue"
 	"github.com/capstan-dev/capstan/checker/sets"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/internal/nearest"
@@ -34,6 +39,13 @@ func allModels() []model {
 	set := func(checkOptions) checker.Checker { return sets.New(sets.Options{}) }
 	plain("set", "add and a final read of the whole: lost, duplicated and phantom elements", set)
 	plain("set-full", "the same", set)
+	plain("total-queue", "enqueue, dequeue and drain: what went in came out", func(checkOptions) checker.Checker { return queue.New() })
+	plain("unique-ids", "generate: no identifier twice", func(checkOptions) checker.Checker { return ids.New() })
+	plain("bank", "transfer and reads of all balances: the total stays", func(o checkOptions) checker.Checker {
+		return bank.New(bank.Options{Total: o.total, NegativeBalances: o.debt})
+	})
+	plain("long-fork", "single writes and reads of groups: all see the writes in one order", func(checkOptions) checker.Checker { return longfork.New() })
+	plain("causal-reverse", "writes and reads of all: none is seen before one that ended before it began", func(checkOptions) checker.Checker { return causalreverse.New() })
 	return all
 }
 
@@ -88,6 +100,12 @@ func suggestModel(h *history.History) (string, error) {
 		return "set", nil
 	case fs["append"] && fs["read"]:
 		return "list", nil
+	case fs["generate"]:
+		return "unique-ids", nil
+	case fs["transfer"]:
+		return "bank", nil
+	case fs["drain"]:
+		return "total-queue", nil
 	}
 	return "", fmt.Errorf("the operations do not tell the model; give --model, one of %s", strings.Join(models(), ", "))
 }

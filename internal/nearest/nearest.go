@@ -17,7 +17,7 @@ func Name(want string, names []string) string {
 
 // Hint is ` (did you mean "NAME"?)`, or empty if nothing is near.
 func Hint(want string, names []string) string {
-	if n := Name(want, names); n != "" {
+	if n := Name(want, names); n != "" && want != "" {
 		return fmt.Sprintf(" (did you mean %q?)", n)
 	}
 	return ""
