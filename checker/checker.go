@@ -77,6 +77,8 @@ type Result struct {
 	// invalid.
 	Reason    string    `json:"reason"`
 	Anomalies []Anomaly `json:"anomalies"`
+	// Notes say how the verdict came about, a line each.
+	Notes []string `json:"notes,omitempty"`
 	// Data holds the checker's figures.
 	Data json.RawMessage `json:"data,omitempty"`
 }

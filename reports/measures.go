@@ -47,6 +47,10 @@ func staleness(r stale.Report) section {
 		if name == "" {
 			name = "all"
 		}
+		if g.Stale == 0 {
+			s.Rows = append(s.Rows, []string{clean(name), fmt.Sprint(g.Reads), "0 %", "–", "–", "–", "–", "–", "–"})
+			continue
+		}
 		s.Rows = append(s.Rows, []string{clean(name), fmt.Sprint(g.Reads), percent(g.Stale, g.Reads),
 			age(r, g.Age.P50), age(r, g.Age.P99), age(r, g.Age.Max), fmt.Sprint(g.Versions.P50), fmt.Sprint(g.Versions.P99), fmt.Sprint(g.Versions.Max)})
 	}

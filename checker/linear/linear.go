@@ -85,6 +85,7 @@ const (
 	maxWitnesses  = 5  // explained in full
 	maxLocated    = 20 // searched for the earliest
 	shrinkTime    = 5 * time.Second
+	callBytes     = 80 // that a decoded call takes, about
 )
 
 // Models lists the names that New knows: Knossos's, Jepsen's and elle-cli's
@@ -273,6 +274,11 @@ func (r *round) decideKey(key int, memory int64) (res keyResult) {
 			res.reason = fmt.Sprintf("the check panicked: %v", p)
 		}
 	}()
+	if need := int64(r.table.Len(key)) * callBytes; need > memory {
+		res.decision, res.counts.calls = decision{why: spec.OutOfMemory}, r.table.Len(key)
+		res.reason = r.l.blame(res.why)
+		return res
+	}
 	p, counts, err := r.l.open(r.table, key)
 	res.counts = counts
 	if err != nil {
@@ -280,6 +286,7 @@ func (r *round) decideKey(key int, memory int64) (res keyResult) {
 		r.stop.Store(true)
 		return res
 	}
+	memory -= int64(r.table.Len(key)) * callBytes
 	res.decision = p.decide(spec.Budget{Stop: r.stop, Bytes: memory, Steps: r.steps}, r.second)
 	if res.outcome == spec.Undecided {
 		res.reason = r.l.blame(res.why)

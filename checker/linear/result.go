@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -99,11 +100,36 @@ func (l *linear) result(stop *atomic.Bool, h *history.History, t *history.Table,
 		}
 		res.Reason += "; a linearization of each key was verified"
 	}
+	res.Notes = d.notes()
 	var err error
 	if res.Data, err = json.Marshal(d); err != nil {
 		return res, errors.Join(errors.New("encode figures"), err)
 	}
 	return res, nil
+}
+
+// notes say how it was decided.
+func (d data) notes() []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(d.Deciders)) {
+		out = append(out, fmt.Sprintf("%s decided %s of %s keys", name, thousands(d.Deciders[name]), thousands(d.Keys)))
+	}
+	if d.Certified > 0 {
+		out = append(out, fmt.Sprintf("verified the linearizations of %s keys", thousands(d.Certified)))
+	}
+	if d.Seconded > 0 {
+		out = append(out, fmt.Sprintf("porcupine came to the same verdict on %s small keys", thousands(d.Seconded)))
+	}
+	out = append(out, d.Preprocessing...)
+	const most = 5
+	passed := slices.Sorted(maps.Keys(d.Passed))
+	for _, why := range passed[:min(len(passed), most)] {
+		out = append(out, fmt.Sprintf("%s (%s keys)", why, thousands(d.Passed[why])))
+	}
+	if len(d.Without) > 0 {
+		out = append(out, "left out: "+strings.Join(d.Without, ", "))
+	}
+	return out
 }
 
 // onKeys names keys: " on keys 3, 5 and 7 more of 52"; nothing for a history
