@@ -67,7 +67,11 @@ func registerOf(withCAS bool) func(*keyCalls) (problem, error) {
 		x := &registerObject{
 			calls: k, model: chain.Model(init), ops: ops, at: at, named: "zones",
 			special: func(ops []registerOp, b spec.Budget) spec.Finding[chain.Out] {
-				return chain.Decide(ops, init, n, b)
+				f := chain.Decide(ops, init, n, b)
+				if f.Outcome == spec.Inapplicable { // its numbers of values mean nothing to a reader
+					f.Why = "a value is set more than once, and seen"
+				}
+				return f
 			},
 			needs: chain.Needs,
 			reduce: func(x *registerObject, ops []registerOp) reduction[chain.In, chain.Out] {
