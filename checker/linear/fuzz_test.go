@@ -20,6 +20,10 @@ func FuzzCheck(f *testing.F) {
 		"{:process 0 :type :invoke :f :cas :value [1 [nil 2]]}{:process 0 :type :info :f :cas}{:process :nemesis :type :info :f :start}",
 		"{:process 0 :type :invoke :f :acquire}{:process 1 :type :invoke :f :acquire}{:process 0 :type :ok :f :acquire}{:process 1 :type :ok :f :acquire}",
 		"{:process 0 :type :invoke :f :add :value 1}{:process 0 :type :ok :f :add}{:process 1 :type :invoke :f :read}{:process 1 :type :ok :f :read :value #{}}",
+		"{:process 0 :type :invoke :f :enqueue :value 1}{:process 0 :type :ok :f :enqueue :value 1}{:process 1 :type :invoke :f :dequeue}{:process 1 :type :ok :f :dequeue :value 2}",
+		"{:process 0 :type :invoke :f :append :value 1}{:process 0 :type :info :f :append :value 1}{:process 1 :type :invoke :f :read}{:process 1 :type :ok :f :read :value [2 1]}",
+		"{:process 0 :type :invoke :f :txn :value [[:w x 1][:r y nil]]}{:process 0 :type :ok :f :txn :value [[:w x 1][:r y 3]]}",
+		"{:process 0 :type :invoke :f :put :value [a 1]}{:process 0 :type :ok :f :put :value [a 1]}{:process 1 :type :invoke :f :get :value a}{:process 1 :type :ok :f :get}",
 	} {
 		f.Add([]byte(s))
 	}
@@ -36,7 +40,7 @@ func FuzzCheck(f *testing.F) {
 		h, _ := history.ReadEDN(bytes.NewReader(b))
 		for _, c := range checks {
 			res := checker.Run(context.Background(), c, h)
-			if strings.Contains(res.Reason, "panicked") || strings.Contains(res.Reason, "gave no") || strings.Contains(res.Reason, "could not be narrowed") {
+			if strings.Contains(res.Reason, "panicked") || strings.Contains(res.Reason, "defect") || strings.Contains(res.Reason, "gave no") || strings.Contains(res.Reason, "could not be narrowed") {
 				t.Fatal(res.Reason)
 			}
 		}

@@ -95,13 +95,17 @@ func markCascades(ws []*witness) {
 // fromConflict starts from the operations that a decider names, and those
 // that they need; ok is false if these are legal.
 func (x *object[S, In, Out]) fromConflict(c spec.Conflict, b spec.Budget) (s *shrinker[S, In, Out], ok bool) {
-	s = &shrinker[S, In, Out]{x: x, budget: b}
-	s.take(c)
+	s = &shrinker[S, In, Out]{x: x, budget: b, candidate: candidate[In, Out]{say: c.Say, culprit: -1}}
+	if !s.take(c) {
+		// A read of a counter needs all adds: what the decider names says
+		// more, with its words.
+		s.alone(c)
+		s.shrunk = true
+		return s, s.illegal(s.ops, probeSteps)
+	}
 	if !s.illegal(s.ops, probeSteps) {
 		return nil, false
 	}
-	s.say = c.Say
-	s.culprit = -1
 	keep := make([]bool, len(s.ops))
 	for i := range keep {
 		keep[i] = true
@@ -111,8 +115,9 @@ func (x *object[S, In, Out]) fromConflict(c spec.Conflict, b spec.Budget) (s *sh
 }
 
 // take starts with some operations and those that they need, which are relaxed
-// where they can be: a relaxed operation needs nothing.
-func (s *shrinker[S, In, Out]) take(c spec.Conflict) {
+// where they can be: a relaxed operation needs nothing. It is false if that is
+// too much to show.
+func (s *shrinker[S, In, Out]) take(c spec.Conflict) bool {
 	s.part, s.origin = s.x.needs != nil, slices.Clone(c.Ops)
 	in := map[int32]bool{}
 	for _, i := range c.Ops {
@@ -133,6 +138,9 @@ func (s *shrinker[S, In, Out]) take(c spec.Conflict) {
 				s.origin = append(s.origin, j)
 			}
 		}
+		if len(s.origin) > len(c.Ops)+maxNeeded {
+			return false
+		}
 	}
 	slices.Sort(s.origin)
 	for _, i := range s.origin {
@@ -142,6 +150,20 @@ func (s *shrinker[S, In, Out]) take(c spec.Conflict) {
 			o = loose
 		}
 		s.ops = append(s.ops, o)
+	}
+	return true
+}
+
+// maxNeeded bounds what is added to the operations of a conflict.
+const maxNeeded = 300
+
+// alone takes the operations that a decider names and nothing else.
+func (s *shrinker[S, In, Out]) alone(c spec.Conflict) {
+	s.origin = slices.Clone(c.Ops)
+	slices.Sort(s.origin)
+	s.ops = nil
+	for _, i := range s.origin {
+		s.ops = append(s.ops, s.x.ops[i])
 	}
 }
 
