@@ -300,7 +300,7 @@ func TestMedium(t *testing.T) {
 			}
 		}
 		t.Log(count, chains)
-		if chains == 0 || len(count) != 2 {
+		if chains == 0 && !testing.Short() || len(count) != 2 {
 			t.Errorf("one-sided: %v, %d chains", count, chains)
 		}
 	})

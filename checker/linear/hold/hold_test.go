@@ -257,7 +257,7 @@ func TestNeeds(t *testing.T) {
 				t.Fatalf("%s is legal:\n%sbut not the part %v:\n%s", l.Name, spectest.Format(ops), keep, spectest.Format(part))
 			}
 		}
-		if parts < 300 {
+		if parts < spectest.Histories(t)/200 {
 			t.Errorf("%s: only %d histories had a part", l.Name, parts)
 		}
 	}
