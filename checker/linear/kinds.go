@@ -40,3 +40,12 @@ func kinds() []kind {
 		{"semaphore", "acquire and release of permits; --init is how many there are", true, openSemaphore},
 	}
 }
+
+// aliases are other names that people have for models.
+func aliases() map[string]string {
+	return map[string]string{
+		"lock": "mutex", "owner-aware-lock": "owner-aware-mutex", "reentrant-lock": "reentrant-mutex", "fenced-lock": "fenced-mutex",
+		"queue": "fifo-queue", "bag": "unordered-queue", "append-list": "list", "g-set": "grow-set", "gset": "grow-set",
+		"unordered-map": "map", "add-get-counter": "add-and-get", "versions": "versioned-register",
+	}
+}

@@ -98,6 +98,9 @@ func Models() []string {
 	return names
 }
 
+// Aliases are other names for them that New takes.
+func Aliases() map[string]string { return aliases() }
+
 // Describe says what a model is, in one line.
 func Describe(model string) string {
 	for _, k := range kinds() {
@@ -111,6 +114,9 @@ func Describe(model string) string {
 // New returns the checker named "linearizable" for one of Models.
 func New(model string, o Options) (checker.Checker, error) {
 	all := kinds()
+	if name, ok := aliases()[model]; ok {
+		model = name
+	}
 	at := slices.IndexFunc(all, func(k kind) bool { return k.name == model })
 	if at < 0 {
 		return nil, fmt.Errorf("unknown model %q%s; there are: %s", model, nearest.Hint(model, Models()), strings.Join(Models(), ", "))

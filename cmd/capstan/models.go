@@ -68,6 +68,9 @@ func (o checkOptions) linear() linear.Options {
 // checker makes the checker of a model.
 func (o checkOptions) checker(name string) (checker.Checker, error) {
 	all := allModels()
+	if same, ok := linear.Aliases()[name]; ok {
+		name = same
+	}
 	at := slices.IndexFunc(all, func(m model) bool { return m.name == name })
 	if at < 0 {
 		return nil, fmt.Errorf("unknown model %q%s; there are: %s", name, nearest.Hint(name, models()), strings.Join(models(), ", "))
