@@ -405,9 +405,9 @@ func (m *meter) report() Report {
 	for s, g := range m.groups {
 		m.r.Groups = append(m.r.Groups, g.group(s))
 	}
-	order := map[string]int{ByPhase: 0, BySide: 1, ByNode: 2}
+	order := map[string]int{ByPhase: 0, BySide: 1, ByNode: 2, phase.Before: -3, phase.During: -2, phase.After: -1}
 	slices.SortFunc(m.r.Groups, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(order[a.By], order[b.By]), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(order[a.By], order[b.By]), cmp.Compare(order[a.Name], order[b.Name]), cmp.Compare(a.Name, b.Name))
 	})
 	m.r.Delta, m.r.NotAtomic = m.r.All.Age.Max, m.r.All.Versions.Max
 	return m.r
