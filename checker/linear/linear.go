@@ -85,7 +85,8 @@ const (
 	maxWitnesses  = 5  // explained in full
 	maxLocated    = 20 // searched for the earliest
 	shrinkTime    = 5 * time.Second
-	callBytes     = 80 // that a decoded call takes, about
+	firstSteps    = 1 << 21 // of a search, in the first round
+	callBytes     = 80      // that a decoded call takes, about
 )
 
 // Models lists the names that New knows: Knossos's, Jepsen's and elle-cli's
@@ -244,7 +245,7 @@ func (r *round) all() {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(r.table.Len(a), r.table.Len(b)) })
-	for _, r.steps = range [...]int64{1 << 21, 1 << 25, 0} {
+	for _, r.steps = range [...]int64{firstSteps, 1 << 25, 0} {
 		r.decide(order)
 		order = slices.DeleteFunc(order, func(i int) bool { return r.results[i].why != spec.OutOfSteps })
 	}

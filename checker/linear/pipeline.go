@@ -133,6 +133,11 @@ func (x *object[S, In, Out]) decide(b spec.Budget, second *atomic.Int64) decisio
 			passed = d.why
 		}
 		d = x.search(b)
+		if d.why == spec.OutOfSteps && b.Steps == firstSteps {
+			if c, ok := x.convict(b); ok {
+				d = decision{outcome: spec.Illegal, decider: "windows", conflicts: []spec.Conflict{c}}
+			}
+		}
 		d.before = passed
 	}
 	if d.outcome != spec.Undecided {

@@ -313,7 +313,10 @@ func (w *witness) anomaly() checker.Anomaly {
 	a := checker.Anomaly{Kind: "nonlinearizable", Key: w.key, Events: []int{}, Text: w.text, Cascade: w.cascade}
 	for _, o := range w.ops {
 		a.Events = append(a.Events, o.pair.Invoke.Index)
-		if o.pair.Complete != nil {
+		// What was in flight when the contradiction was complete is part of it
+		// as such: how it ended came later.
+		inFlight := o.crashed && o.pair.Outcome() != history.Info
+		if o.pair.Complete != nil && !inFlight {
 			a.Events = append(a.Events, o.pair.Complete.Index)
 		}
 	}

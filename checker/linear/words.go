@@ -85,8 +85,11 @@ func who(o *shown) string {
 	return fmt.Sprintf("%s (process %d on %s)", what(o), e.Process, e.Node)
 }
 
-// answered is "dequeue (process 3 on n1), which returned 5".
+// answered is "dequeue (process 3 on n1) → 5".
 func answered(o *shown) string {
+	if o.crashed && o.pair.Outcome() != history.Info {
+		return who(o) + ", still in flight" // when the contradiction was complete
+	}
 	if o.out == nil || value.Canonical(o.out) == value.Canonical(o.in) {
 		return who(o)
 	}
@@ -180,10 +183,12 @@ func (t teller) listing(ops []shown) string {
 	for i := range ops[:min(len(ops), most)] {
 		o := &ops[i]
 		until := "never returned"
-		if e := o.pair.Complete; e != nil && e.Kind != history.Info {
+		if o.crashed && o.pair.Outcome() != history.Info {
+			until = "had not returned"
+		} else if e := o.pair.Complete; e != nil && e.Kind != history.Info {
 			until = "returned at " + t.returned(o)
 		}
-		parts = append(parts, fmt.Sprintf("%s began at %s and %s", answered(o), t.began(o), until))
+		parts = append(parts, fmt.Sprintf("%s began at %s and %s", strings.TrimSuffix(answered(o), ", still in flight"), t.began(o), until))
 	}
 	s := fmt.Sprintf("no order of these %d operations is legal: %s", len(ops), strings.Join(parts, "; "))
 	if more := len(ops) - most; more > 0 {
