@@ -7,9 +7,8 @@ import (
 )
 
 const (
-	windowOps   = 12     // that stand side by side
-	windowMost  = 60     // with what they need
-	windowSteps = 50_000 // of the search
+	windowMost  = 6       // times as many operations with what they need
+	windowSteps = 100_000 // of the search
 )
 
 // convict looks for a violation in small parts of a history that is too hard
@@ -22,20 +21,31 @@ func (x *object[S, In, Out]) convict(b spec.Budget) (c spec.Conflict, ok bool) {
 		return c, false
 	}
 	needs := x.wholeNeeds()
-	in := make([]bool, len(x.ops))
 	b.Steps = windowSteps
-	for start := 0; start < len(x.ops) && !b.Stopped(); start += windowOps / 2 {
-		part := make([]int32, 0, windowMost)
+	for _, width := range []int{12, 40} {
+		if c, ok = x.convictWindow(needs, width, b); ok {
+			return c, true
+		}
+	}
+	return c, false
+}
+
+// convictWindow tries the windows of one width, each half over the next.
+func (x *object[S, In, Out]) convictWindow(needs [][]int32, width int, b spec.Budget) (c spec.Conflict, ok bool) {
+	in := make([]bool, len(x.ops))
+	most := windowMost * width
+	for start := 0; start < len(x.ops) && !b.Stopped(); start += width / 2 {
+		part := make([]int32, 0, most)
 		add := func(i int32) {
 			if !in[i] {
 				in[i] = true
 				part = append(part, i)
 			}
 		}
-		for i := start; i < min(start+windowOps, len(x.ops)); i++ {
+		for i := start; i < min(start+width, len(x.ops)); i++ {
 			add(int32(i))
 		}
-		for n := 0; n < len(part) && len(part) <= windowMost; n++ {
+		for n := 0; n < len(part) && len(part) <= most; n++ {
 			for _, j := range needs[part[n]] {
 				add(j)
 			}
@@ -43,7 +53,7 @@ func (x *object[S, In, Out]) convict(b spec.Budget) (c spec.Conflict, ok bool) {
 		for _, i := range part {
 			in[i] = false
 		}
-		if len(part) > windowMost {
+		if len(part) > most {
 			continue
 		}
 		slices.Sort(part)
