@@ -40,6 +40,12 @@ func TestJepsensOtherChecks(t *testing.T) {
 1 info dequeue
 2 invoke drain
 2 ok drain []`, queue.New(), "unknown", "may have taken"},
+		{"enqueued again, and that crashed", `0 invoke enqueue 1
+0 ok enqueue 1
+1 invoke enqueue 1
+1 info enqueue 1
+2 invoke drain
+2 ok drain []`, queue.New(), "invalid lost[0 1]", "acknowledged to process 0"},
 		{"but not both", `0 invoke enqueue 1
 0 ok enqueue 1
 0 invoke enqueue 2

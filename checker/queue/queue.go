@@ -41,7 +41,7 @@ type figures struct {
 // element is what happened to one value.
 type element struct {
 	attempted, acknowledged, out int
-	enqueue, took                history.Pair // the last of each
+	enqueue, took                history.Pair // the last acknowledged enqueue, the last dequeue
 	failed                       history.Pair // an enqueue that failed
 }
 
@@ -112,10 +112,10 @@ func (c *check) enqueue(p history.Pair, e *element) {
 		return
 	case history.OK:
 		e.acknowledged++
+		e.enqueue = p
 		c.d.Acknowledged++
 	}
 	e.attempted++
-	e.enqueue = p
 	c.d.Attempted++
 }
 
