@@ -82,7 +82,7 @@ func makePage(r Run) page {
 		Verdict: r.Results.Verdict.String(), Why: why(r, windows), Claim: claim(r), Rerun: clean(Rerun(r)),
 		Started:   r.Info.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
 		Broken:    r.Results.Verdict == checker.Invalid,
-		Witnesses: witnesses(r.Results.Checks, windows, ops),
+		Witnesses: witnesses(slices.Concat(r.Results.Checks, refutations(r.Results.Models)), windows, ops),
 		PlanText:  clean(string(r.Plan.YAML())),
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Plan.Level)) {

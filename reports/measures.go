@@ -2,12 +2,15 @@ package reports
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/converge"
 	"github.com/capstan-dev/capstan/checker/stale"
+	"github.com/capstan-dev/capstan/checker/weak"
 )
 
 // section is a measurement as both reports show it: a sentence and a table.
@@ -17,9 +20,68 @@ type section struct {
 	Rows            [][]string
 }
 
+// models are the models below linearizability: which fell, with what, and
+// which did not.
+func models(r weak.Report) section {
+	s := section{ID: "models", Title: "Consistency models", Head: []string{"model", "verdict", "shown"}, Lead: modelsInShort(r)}
+	said := map[string][]string{}
+	for _, m := range r.NotRefuted {
+		said[m] = []string{m, "not refuted", ""}
+	}
+	for _, u := range r.Undecided {
+		said[u.Model] = []string{u.Model, "unknown", clean(u.Reason)}
+	}
+	for _, m := range r.AlsoRefuted {
+		said[m] = []string{m, "refuted", "a weaker one is"}
+	}
+	for _, f := range r.Refuted {
+		said[f.Model] = []string{f.Model, "refuted", "with a witness"}
+		if f.Count > 1 {
+			said[f.Model][2] = fmt.Sprintf("at %d operations", f.Count)
+		}
+	}
+	for _, m := range append([]string{weak.Linearizable}, weak.Models()...) {
+		if row, ok := said[m]; ok {
+			s.Rows = append(s.Rows, row)
+		}
+	}
+	return s
+}
+
+func modelsInShort(r weak.Report) string {
+	var parts []string
+	if len(r.Strongest) > 0 {
+		parts = append(parts, "Strongest not refuted: "+strings.Join(r.Strongest, ", ")+".")
+	} else {
+		parts = append(parts, "No model was found to hold.")
+	}
+	if len(r.Refuted) > 0 {
+		parts = append(parts, "Weakest refuted: "+r.Refuted[0].Model+".")
+	}
+	if len(r.Undecided) > 0 {
+		parts = append(parts, fmt.Sprintf("Undecided: %d.", len(r.Undecided)))
+	}
+	return strings.Join(parts, " ")
+}
+
+// refutations are the witnesses of models, to be drawn like those of checks.
+func refutations(r *weak.Report) []checker.Result {
+	if r == nil || len(r.Refuted) == 0 {
+		return nil
+	}
+	res := checker.Result{Name: "models", Verdict: checker.Invalid}
+	for _, f := range r.Refuted {
+		res.Anomalies = append(res.Anomalies, checker.Anomaly{Kind: f.Model, Events: f.Events, Text: f.Text})
+	}
+	return []checker.Result{res}
+}
+
 // sections are the measurements that a history gave.
 func sections(r Results) []section {
 	var out []section
+	if r.Models != nil {
+		out = append(out, models(*r.Models))
+	}
 	if r.Staleness != nil {
 		out = append(out, staleness(*r.Staleness))
 	}

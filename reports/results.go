@@ -13,6 +13,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/avail"
 	"github.com/capstan-dev/capstan/checker/converge"
 	"github.com/capstan-dev/capstan/checker/stale"
+	"github.com/capstan-dev/capstan/checker/weak"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/plan"
 )
@@ -33,7 +34,10 @@ type Results struct {
 	Availability *avail.Report    `json:"availability,omitempty"`
 	// Staleness and Convergence are there for histories with reads of
 	// registers, and with reads through several nodes.
-	Staleness   *stale.Report    `json:"staleness,omitempty"`
+	Staleness *stale.Report `json:"staleness,omitempty"`
+	// Models says which models below linearizability a history of registers
+	// refutes, where linearizability fell or one of them was asked for.
+	Models      *weak.Report     `json:"models,omitempty"`
 	Convergence *converge.Report `json:"convergence,omitempty"`
 	// Checked is how long all checks took.
 	Checked time.Duration `json:"checked_ns"`

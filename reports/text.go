@@ -40,6 +40,10 @@ func Text(w io.Writer, r Run) error {
 func Witnesses(w io.Writer, r Results) error {
 	var b strings.Builder
 	writeWitnesses(&b, r)
+	if r.Models != nil {
+		writeSections(&b, []section{models(*r.Models)})
+		writeWitnesses(&b, Results{Checks: refutations(r.Models)})
+	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("write text: %w", err)
 	}

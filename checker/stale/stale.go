@@ -109,7 +109,7 @@ const maxWorst = 10
 // Measure computes the report in O(n log n). ok is false if the operations are
 // not those of registers. Errors are those of history.NewTable.
 func Measure(ctx context.Context, h *history.History, o Options) (r Report, ok bool, err error) {
-	if history.CompletionOnly(h) || len(h.Events) == 0 || !registers(h) {
+	if history.CompletionOnly(h) || len(h.Events) == 0 || !Registers(h) {
 		return r, false, nil
 	}
 	t, err := history.NewTable(h)
@@ -128,7 +128,8 @@ func Measure(ctx context.Context, h *history.History, o Options) (r Report, ok b
 	return m.report(), true, nil
 }
 
-func registers(h *history.History) bool {
+// Registers says whether the operations are those of registers: read, write, cas.
+func Registers(h *history.History) bool {
 	reads, sets := false, false
 	for i := range h.Events {
 		e := &h.Events[i]

@@ -18,6 +18,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/linear"
 	"github.com/capstan-dev/capstan/checker/stale"
 	"github.com/capstan-dev/capstan/checker/strength"
+	"github.com/capstan-dev/capstan/checker/weak"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/reports"
@@ -30,6 +31,7 @@ import (
 type checkOptions struct {
 	model, init     string
 	null, failedCAS string
+	consistency     string
 	without         []string
 	total           *int64 // of a bank
 	debt            bool
@@ -71,6 +73,7 @@ and any other history the model that its operations suggest.`,
 	}
 	cmd.Flags().StringVar(&o.model, "model", "", "`MODEL` to check against: "+strings.Join(models(), ", "))
 	o.meaning(cmd.Flags())
+	cmd.Flags().StringVar(&o.consistency, "consistency", "", "`MODEL` that registers must keep, weaker than linearizable (the default): "+strings.Join(weak.Models(), ", "))
 	cmd.Flags().StringSliceVar(&o.without, "without", nil, "`STEPS` of the check to leave out: "+strings.Join(linear.Steps(), ", "))
 	cmd.Flags().StringVar(&total, "total", "", "`SUM` of all accounts of a bank (default: what most reads have)")
 	cmd.Flags().BoolVar(&o.debt, "negative-balances", false, "accounts of a bank may have debts")
@@ -222,7 +225,8 @@ func (a *app) checkFile(path string, o checkOptions) (reports.Results, error) {
 			Reason: fmt.Sprintf("only the first %d events could be read: %v", len(h.Events), readErr)})
 	}
 	res = reports.Summarize(results, h)
-	measure(ctx, &res, h, stale.Options{Init: json.RawMessage(o.init), NilSaysNothing: o.null == linear.NilWildcard || o.null == "" && o.init != ""})
+	measure(ctx, &res, h, stale.Options{Init: json.RawMessage(o.init), NilSaysNothing: o.nilSaysNothing()})
+	classify(ctx, &res, h, o.weak())
 	res.File, res.Checked = path, time.Since(began)
 	return res, readErr
 }
@@ -301,6 +305,9 @@ func runChecks(ctx context.Context, p plan.Plan, h *history.History, checks []ch
 	}
 	res := reports.Summarize(results, h)
 	measure(ctx, &res, h, stale.Options{Level: level(p)})
+	limited, cancel := context.WithTimeout(ctx, p.CheckTimeout)
+	defer cancel()
+	classify(limited, &res, h, weak.Options{Memory: p.CheckMemory})
 	res.Checked = time.Since(began)
 	return res
 }

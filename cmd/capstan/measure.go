@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/avail"
 	"github.com/capstan-dev/capstan/checker/converge"
 	"github.com/capstan-dev/capstan/checker/stale"
+	"github.com/capstan-dev/capstan/checker/weak"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/reports"
@@ -25,6 +27,28 @@ func measure(ctx context.Context, res *reports.Results, h *history.History, o st
 	}
 	if r, ok, err := converge.Measure(ctx, h); ok && err == nil {
 		res.Convergence = &r
+	}
+}
+
+// classify says which models below linearizability a history of registers
+// refutes, unless nothing fell.
+func classify(ctx context.Context, res *reports.Results, h *history.History, o weak.Options) {
+	if !stale.Registers(h) {
+		return
+	}
+	fell := false
+	for _, c := range res.Checks {
+		if c.Name == "linearizable" {
+			o.Linearizable = c.Verdict.String()
+		} else if slices.Contains(weak.Models(), c.Name) {
+			fell = true
+		}
+	}
+	if !fell && (o.Linearizable == "" || o.Linearizable == checker.Valid.String()) {
+		return
+	}
+	if r, err := weak.Classify(ctx, h, o); err == nil {
+		res.Models = &r
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/longfork"
 	"github.com/capstan-dev/capstan/checker/queue"
 	"github.com/capstan-dev/capstan/checker/sets"
+	"github.com/capstan-dev/capstan/checker/weak"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/internal/nearest"
 )
@@ -65,8 +66,24 @@ func (o checkOptions) linear() linear.Options {
 	}
 }
 
+// nilSaysNothing: a read of nil is a wildcard.
+func (o checkOptions) nilSaysNothing() bool {
+	return o.null == linear.NilWildcard || o.null == "" && o.init != ""
+}
+
+// weak are the options as far as they concern the models below.
+func (o checkOptions) weak() weak.Options {
+	return weak.Options{Init: json.RawMessage(o.init), NilSaysNothing: o.nilSaysNothing(), Memory: o.memory}
+}
+
 // checker makes the checker of a model.
 func (o checkOptions) checker(name string) (checker.Checker, error) {
+	if o.consistency != "" && o.consistency != weak.Linearizable {
+		if name != "register" && name != "cas-register" {
+			return nil, fmt.Errorf("--consistency goes with registers, not with model %q", name)
+		}
+		return nil, fmt.Errorf("--consistency %s: not built yet", o.consistency)
+	}
 	all := allModels()
 	if same, ok := linear.Aliases()[name]; ok {
 		name = same
