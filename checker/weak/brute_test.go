@@ -434,11 +434,13 @@ func (b *brute) allows(model string) bool {
 	return b.writesFollowReads()
 }
 
-// random makes a history of 2 to 8 operations of up to 3 processes (crashed
-// ones may go on) on up to 2 keys. Each process reads from a replica of its own,
-// which takes in writes late, mostly in order; some reads are then changed.
+// random makes a history of 2 to 10 operations of up to 3 processes (crashed
+// ones may go on) on up to 3 keys. Each process reads from a replica of its own,
+// which takes in writes late, mostly in order, and in half of the histories keeps
+// the one that was made last; some reads are then changed.
 func random(r *rand.Rand) ([]Op, []int32) {
-	keys, procs := 1+r.IntN(2), 1+r.IntN(3)
+	keys, procs := 1+r.IntN(3), 1+r.IntN(3)
+	latest := r.IntN(2) == 0
 	init := slices.Repeat([]int32{0}, keys)
 	crash := []float64{0, 0, .15, .3}[r.IntN(4)]
 	order := r.Float64() // how often replicas take in the oldest first
@@ -453,7 +455,7 @@ func random(r *rand.Rand) ([]Op, []int32) {
 	for p := range reps {
 		reps[p].now = slices.Clone(init)
 	}
-	n := 2 + r.IntN(7)
+	n := 2 + r.IntN(9)
 	clock := int64(0)
 	free := make([]int64, procs)
 	for i := range n {
@@ -465,7 +467,9 @@ func random(r *rand.Rand) ([]Op, []int32) {
 				at = r.IntN(len(rep.left))
 			}
 			o := ops[rep.left[at]]
-			rep.now[o.Key] = o.Set
+			if !latest || rep.now[o.Key] < o.Set {
+				rep.now[o.Key] = o.Set
+			}
 			rep.left = slices.Delete(rep.left, at, at+1)
 		}
 		clock++
@@ -479,7 +483,7 @@ func random(r *rand.Rand) ([]Op, []int32) {
 			if r.Float64() < change && len(written[key]) > 0 {
 				o.See = append(written[key], 0)[r.IntN(len(written[key])+1)]
 			}
-			if r.IntN(60) == 0 {
+			if r.IntN(200) == 0 {
 				o.See = 1 + int32(r.IntN(n))
 			}
 		}

@@ -17,9 +17,13 @@ type causality struct {
 	// cyclic is a violation if program order and reads-from make a cycle;
 	// then there are no clocks.
 	cyclic []edge
+	// forward: the operations are in causal order as they are. disagree: in
+	// that order some read does not find the last of the writes that it knew.
+	forward, disagree bool
 	// cf are, for reads, the writes of their causal past that are before the
-	// one that they found (CyclicCF).
-	cf []edge
+	// one that they found (CyclicCF); collected only if it matters.
+	collect bool
+	cf      []edge
 }
 
 // readEdges lead from writes to their reads that use accepts.
@@ -43,6 +47,12 @@ func judgeCausal(ctx context.Context, t *trace, matrix []int32) (*causality, err
 		accused := lastOf(c.cyclic)
 		c.causal.add(t, accused, len(c.cyclic), func() violation { return c.g.violation(Causal, c.cyclic, accused) })
 		return c, nil
+	}
+	c.forward = !slices.ContainsFunc(c.g.edges, func(e edge) bool { return e.from > e.to })
+	if c.forward {
+		for i := range c.order {
+			c.order[i] = int32(i)
+		}
 	}
 	if err := c.g.clocks(ctx, &c.clocks, c.order); err != nil {
 		return nil, err
@@ -83,6 +93,10 @@ func (c *causality) know(r, other int32) {
 	t := c.t
 	found := t.from[r]
 	switch {
+	case c.collect:
+		if other != found && !c.before(other, found) {
+			c.cf = append(c.cf, edge{other, found, r, known})
+		}
 	case found == initial:
 		c.causal.add(t, r, 2, func() violation {
 			return c.overwritten(r, other)
@@ -90,8 +104,8 @@ func (c *causality) know(r, other int32) {
 	case other == found:
 	case c.before(found, other):
 		c.causal.add(t, r, 3, func() violation { return c.overwritten(r, other) })
-	case !c.before(other, found):
-		c.cf = append(c.cf, edge{other, found, r, known})
+	default:
+		c.disagree = c.disagree || other > found
 	}
 }
 
@@ -195,16 +209,24 @@ func (g *graph) ground(e edge) []edge {
 
 // judgeConvergence: the causal order and what reads say about concurrent
 // writes must not make a cycle. The order is returned if they do not.
-func (c *causality) judgeConvergence() (order []int32, v *violation) {
+func (c *causality) judgeConvergence(ctx context.Context) (order []int32, bad *violation, err error) {
+	if c.forward && !c.disagree {
+		return c.order, nil, nil
+	}
+	c.collect = true
+	if err := c.reads(ctx); err != nil {
+		return nil, nil, err
+	}
 	g := &graph{t: c.t, edges: append(slices.Clone(c.g.edges), c.cf...)}
+	c.cf = nil
 	g.index()
 	order, ok := g.order(nil)
 	if ok {
-		return order, nil
+		return order, nil, nil
 	}
 	cycle := g.cycle(order)
-	bad := g.violation(CausalConvergence, cycle, lastOf(cycle))
-	return nil, &bad
+	v := g.violation(CausalConvergence, cycle, lastOf(cycle))
+	return nil, &v, nil
 }
 
 // walk finds, for the reads of a chain in order, the latest writes to their

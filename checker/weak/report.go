@@ -259,9 +259,9 @@ func (c *court) byClocks(s *sessions, undecided func(...string) bool) {
 	c.take(k.causal)
 	order := k.order
 	if undecided(CausalConvergence) {
-		agreed, bad := k.judgeConvergence()
-		c.conclude(CausalConvergence, bad, nil)
-		if bad == nil {
+		agreed, bad, err := k.judgeConvergence(c.ctx)
+		c.conclude(CausalConvergence, bad, err)
+		if bad == nil && err == nil {
 			order = agreed
 		}
 	}

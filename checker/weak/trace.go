@@ -76,20 +76,21 @@ func (t *trace) reader(i int32) bool { return t.from[i] != noRead && !t.ops[i].C
 func newTrace(ops []Op, init []int32) (*trace, error) {
 	t := &trace{thin: -1}
 	setter, many := setters(ops, init)
-	seen := observed(ops, init, setter)
+	seen := observed(ops, setter)
+	place := make([]int32, len(ops)) // of those that stay
 	for i, o := range ops {
 		if i > 0 && o.Call < ops[i-1].Call {
 			return nil, fmt.Errorf("index operations: operation %d is called before the one in front of it", i)
 		}
-		if !o.Crashed || seen[i] {
+		if place[i] = int32(len(t.ops)); !o.Crashed || seen[i] {
 			t.ops = append(t.ops, o)
 		}
 	}
-	// Positions changed: find the setters again.
-	setter, _ = setters(t.ops, init)
 	t.from = make([]int32, len(t.ops))
 	for i := range t.ops {
-		t.from[i] = t.source(int32(i), init, setter, many)
+		if t.from[i] = t.source(int32(i), init, setter, many); t.from[i] >= 0 {
+			t.from[i] = place[t.from[i]]
+		}
 	}
 	t.chainUp()
 	t.writes = t.group(len(init), func(i int32) bool { return t.writer(i) })
@@ -99,32 +100,56 @@ func newTrace(ops []Op, init []int32) (*trace, error) {
 
 type cell struct{ key, value int32 }
 
+// table maps values of keys to a writer: most values are on one key only.
+type table struct {
+	key, op []int32 // by value
+	more    map[cell]int32
+}
+
+func (s *table) get(c cell) (op int32, ok bool) {
+	if int(c.value) < len(s.key) && s.key[c.value] == c.key {
+		return s.op[c.value], true
+	}
+	op, ok = s.more[c]
+	return op, ok
+}
+
+func (s *table) put(c cell, op int32) {
+	for int(c.value) >= len(s.key) {
+		s.key, s.op = append(s.key, None), append(s.op, None)
+	}
+	if k := s.key[c.value]; k == None || k == c.key {
+		s.key[c.value], s.op[c.value] = c.key, op
+		return
+	}
+	s.more[c] = op
+}
+
 // setters maps values to their only writer; many holds those with several.
-func setters(ops []Op, init []int32) (setter map[cell]int32, many map[cell]bool) {
-	setter, many = make(map[cell]int32, len(ops)/2), map[cell]bool{}
+func setters(ops []Op, init []int32) (setter *table, many map[cell]bool) {
+	setter, many = &table{more: map[cell]int32{}}, map[cell]bool{}
 	for i := range ops {
 		o := &ops[i]
 		if o.Set == None {
 			continue
 		}
 		c := cell{o.Key, o.Set}
-		if _, twice := setter[c]; twice || init[o.Key] == o.Set {
+		if _, twice := setter.get(c); twice || init[o.Key] == o.Set {
 			many[c] = true
 		}
-		setter[c] = int32(i)
+		setter.put(c, int32(i))
 	}
 	return setter, many
 }
 
 // observed marks the crashed writes that a completed operation saw, and what
-// they found in their turn. Where a value has several writers all stay.
-func observed(ops []Op, init []int32, setter map[cell]int32) []bool {
+// they found in their turn.
+func observed(ops []Op, setter *table) []bool {
 	seen := make([]bool, len(ops))
-	seenValue := map[cell]bool{}
 	var work []int32
 	see := func(c cell) {
-		if i, ok := setter[c]; ok && ops[i].Crashed && !seenValue[c] {
-			seenValue[c] = true
+		if i, ok := setter.get(c); ok && ops[i].Crashed && !seen[i] {
+			seen[i] = true
 			work = append(work, i)
 		}
 	}
@@ -135,7 +160,6 @@ func observed(ops []Op, init []int32, setter map[cell]int32) []bool {
 	}
 	for len(work) > 0 {
 		o := &ops[work[len(work)-1]]
-		seen[work[len(work)-1]] = true
 		work = work[:len(work)-1]
 		if o.See != None {
 			see(cell{o.Key, o.See})
@@ -144,13 +168,14 @@ func observed(ops []Op, init []int32, setter map[cell]int32) []bool {
 	return seen
 }
 
-func (t *trace) source(i int32, init []int32, setter map[cell]int32, many map[cell]bool) int32 {
+func (t *trace) source(i int32, init []int32, setter *table, many map[cell]bool) int32 {
 	o := &t.ops[i]
 	c := cell{o.Key, o.See}
-	switch w, written := setter[c]; {
-	case o.See == None:
+	if o.See == None {
 		return noRead
-	case many[c]:
+	}
+	switch w, written := setter.get(c); {
+	case len(many) > 0 && many[c]:
 		t.ambiguous++
 		return noRead
 	case o.See == init[o.Key]:
