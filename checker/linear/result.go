@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -188,6 +189,22 @@ func (l *linear) explain(stop *atomic.Bool, h *history.History, t *history.Table
 		}
 		all = append(all, ws...)
 	}
+	return choose(all)
+}
+
+// choose takes the earliest witnesses, no more than two of a key while there
+// are others.
+func choose(all []*witness) []*witness {
 	slices.SortStableFunc(all, byTime)
-	return all[:min(len(all), maxWitnesses)]
+	const each = 2
+	count := map[string]int{}
+	rank := map[*witness]int{}
+	for _, w := range all {
+		rank[w] = count[w.key] / each
+		count[w.key]++
+	}
+	slices.SortStableFunc(all, func(a, b *witness) int { return cmp.Compare(rank[a], rank[b]) })
+	all = all[:min(len(all), maxWitnesses)]
+	slices.SortStableFunc(all, byTime)
+	return all
 }
