@@ -356,6 +356,13 @@ func TestKindsWithAndWithoutSpecialDecider(t *testing.T) {
 			if a.Verdict == checker.Invalid {
 				bad++
 				confirmed(t, name, init, h, a)
+				continue
+			}
+			rng := rand.New(rand.NewPCG(uint64(seed), 10))
+			for law, other := range map[string]*history.History{"forgotten": forgotten(rng, h), "delayed": delayed(rng, h)} {
+				if got := check(t, name, linear.Options{Init: raw(init)}, other); got.Verdict == checker.Invalid {
+					t.Fatalf("%s seed %d: valid, but with a completion %s it is invalid: %s\n%s\nbefore\n%s", name, seed, law, got.Reason, show(other), show(h))
+				}
 			}
 		}
 		t.Logf("%s: %d of %d invalid", name, bad, rounds)
@@ -363,6 +370,30 @@ func TestKindsWithAndWithoutSpecialDecider(t *testing.T) {
 			t.Errorf("%s: %d of %d invalid, %d unknown: too one-sided", name, bad, rounds, open)
 		}
 	}
+}
+
+// forgotten is the history without the answer of one call: nobody knows whether
+// it happened.
+func forgotten(r *rand.Rand, h *history.History) *history.History {
+	out := &history.History{Events: slices.Clone(h.Events)}
+	if e := &out.Events[r.IntN(len(out.Events))]; e.Kind == history.OK {
+		e.Kind, e.Value = history.Info, raw("null")
+	}
+	return out
+}
+
+// delayed is the history with one completion later by one event.
+func delayed(r *rand.Rand, h *history.History) *history.History {
+	out := &history.History{Events: slices.Clone(h.Events)}
+	at := r.IntN(len(out.Events))
+	if at+1 == len(out.Events) || out.Events[at].Kind == history.Invoke || out.Events[at+1].Process == out.Events[at].Process {
+		return out
+	}
+	a, b := &out.Events[at], &out.Events[at+1]
+	*a, *b = *b, *a
+	a.Index, b.Index = at, at+1
+	a.Time, b.Time = b.Time, a.Time
+	return out
 }
 
 // confirmed wants each witness to be illegal as a history of its own.

@@ -162,7 +162,28 @@ func TestMetamorphic(t *testing.T) {
 		if got := check(t, "cas-register", linear.Options{}, crashOne(h, rng)).Verdict; got > want {
 			t.Fatalf("seed %d: forgetting how one write ended made it %s", seed, got)
 		}
+		if got := check(t, "cas-register", linear.Options{}, crashAnother(h, rng)).Verdict; got > want {
+			t.Fatalf("seed %d: a crashed write of a fresh value made it %s", seed, got)
+		}
 	}
+}
+
+// crashAnother adds a crashed write of a fresh value, which may not have
+// happened.
+func crashAnother(h *history.History, rng *rand.Rand) *history.History {
+	at := rng.IntN(len(h.Events))
+	out := &history.History{}
+	for i, e := range h.Events {
+		if i == at {
+			value := raw(string(e.Value[:2]) + ",999999]")
+			out.Events = append(out.Events, history.Event{Time: e.Time, Process: 2_000_000, F: "write", Value: value})
+		}
+		out.Events = append(out.Events, e)
+	}
+	for i := range out.Events {
+		out.Events[i].Index = i
+	}
+	return out
 }
 
 // crashOne turns a random acknowledged write into one that nobody knows the
