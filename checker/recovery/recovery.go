@@ -277,8 +277,8 @@ func load(pairs []history.Pair, line *phase.Timeline) *log {
 // rows divides the calls before a fault and after it, in order of their end.
 func (f *Fault) rows(before, after []call, l *log, side func(node int32) string, o Options) {
 	type scope struct{ by, name string }
-	type part struct{ before, after []call }
-	parts := map[scope]*part{{All, ""}: {before, after}}
+	type part struct{ before, after []*call }
+	parts := map[scope]*part{}
 	in := func(by, name string) *part {
 		p := parts[scope{by, name}]
 		if p == nil {
@@ -287,8 +287,10 @@ func (f *Fault) rows(before, after []call, l *log, side func(node int32) string,
 		}
 		return p
 	}
-	split := func(calls []call, put func(*part, call)) {
-		for _, c := range calls {
+	split := func(calls []call, put func(*part, *call)) {
+		for i := range calls {
+			c := &calls[i]
+			put(in(All, ""), c)
 			if node := l.nodes[c.node]; node != "" {
 				put(in(ByNode, node), c)
 				if s := side(c.node); s != "all" {
@@ -298,8 +300,9 @@ func (f *Fault) rows(before, after []call, l *log, side func(node int32) string,
 			put(in(ByF, l.fs[c.f]), c)
 		}
 	}
-	split(before, func(p *part, c call) { p.before = append(p.before, c) })
-	split(after, func(p *part, c call) { p.after = append(p.after, c) })
+	in(All, "") // is told even if there are no calls at all
+	split(before, func(p *part, c *call) { p.before = append(p.before, c) })
+	split(after, func(p *part, c *call) { p.after = append(p.after, c) })
 	for s, p := range parts {
 		row := Row{By: s.by, Name: s.name, Calls: len(p.after)}
 		f.answers(&row, p.after)
@@ -314,15 +317,15 @@ func (f *Fault) rows(before, after []call, l *log, side func(node int32) string,
 }
 
 // moment is when a call ended.
-func (f *Fault) moment(c call) Moment { return f.at(c.end, c.event) }
+func (f *Fault) moment(c *call) Moment { return f.at(c.end, c.event) }
 
 func (f *Fault) at(t time.Duration, event int32) Moment {
 	after, index := t-f.Healed, int(event)
 	return Moment{After: &after, Event: &index}
 }
 
-func (f *Fault) answers(r *Row, calls []call) {
-	first := func(of string, has func(call) bool) Moment {
+func (f *Fault) answers(r *Row, calls []*call) {
+	first := func(of string, has func(*call) bool) Moment {
 		asked := 0
 		for _, c := range calls {
 			if !has(c) {
@@ -337,15 +340,15 @@ func (f *Fault) answers(r *Row, calls []call) {
 		}
 		return absent("none of %d calls%s was answered until %s", asked, of, f.ending())
 	}
-	r.First = first("", func(call) bool { return true })
-	r.Pooled = first(" on a connection from before the heal", func(c call) bool { return c.opened < f.Healed })
-	r.Fresh = first(" on a connection opened after the heal", func(c call) bool { return c.opened >= f.Healed })
+	r.First = first("", func(*call) bool { return true })
+	r.Pooled = first(" on a connection from before the heal", func(c *call) bool { return c.opened < f.Healed })
+	r.Fresh = first(" on a connection opened after the heal", func(c *call) bool { return c.opened >= f.Healed })
 }
 
 func (f *Fault) ending() string { return fmt.Sprintf("%.3f s", f.Until.Seconds()) }
 
 // errors finds the first run of answers and the last error before it.
-func (f *Fault) errors(r *Row, calls []call, o Options) {
+func (f *Fault) errors(r *Row, calls []*call, o Options) {
 	last, run := -1, 0
 	for i, c := range calls {
 		if !c.answered {
@@ -369,7 +372,7 @@ func (f *Fault) errors(r *Row, calls []call, o Options) {
 }
 
 // latency finds when the rolling median is back near the baseline.
-func (f *Fault) latency(r *Row, before, after []call, o Options) {
+func (f *Fault) latency(r *Row, before, after []*call, o Options) {
 	var base []time.Duration
 	for _, c := range before {
 		if c.answered {
