@@ -115,18 +115,13 @@ func (c *causality) overwritten(r, other int32) violation {
 	found := c.t.from[r]
 	second := c.g.path(other, r, nil, 0, noLimit)
 	ops := opsOf(second)
-	var say []string
 	if found == initial {
-		say = append(say, fmt.Sprintf("{%d} found the initial value, yet it knew {%d}: %s", r, other, tellPath(second)))
-	} else {
-		first := c.g.path(found, other, nil, 0, noLimit)
-		ops = append(ops, opsOf(first)...)
-		say = append(say,
-			fmt.Sprintf("{%d} found what {%d} wrote", r, found),
-			fmt.Sprintf("but {%d} came after that: %s", other, tellPath(first)),
-			fmt.Sprintf("and {%d} knew of it: %s", r, tellPath(second)))
+		return newViolation(Causal, r, ops, "{%d} found the initial value, yet it knew {%d}: %s", r, other, tellPath(second))
 	}
-	return newViolation(Causal, r, ops, "%s", strings.Join(say, "; "))
+	first := c.g.path(found, other, nil, 0, noLimit)
+	return newViolation(Causal, r, append(ops, opsOf(first)...),
+		"{%d} found what {%d} wrote, yet it knew {%d}, which came after that. The first comes before the second: %s. The second was known: %s",
+		r, found, other, tellPath(first), tellPath(second))
 }
 
 func opsOf(path []edge) []int32 {
@@ -137,30 +132,33 @@ func opsOf(path []edge) []int32 {
 	return ops
 }
 
-// tellPath says why each step of a way holds.
+// tellPath says why each step of a way holds, as one story.
 func tellPath(path []edge) string {
-	var say []string
-	for _, e := range path {
-		say = append(say, e.tell())
-	}
-	return strings.Join(say, ", ")
-}
-
-func (e edge) tell() string {
-	switch e.kind {
-	case program:
-		return fmt.Sprintf("{%d} was followed by {%d} of the same process", e.from, e.to)
-	case readFrom:
-		return fmt.Sprintf("{%d} was read by {%d}", e.from, e.to)
-	case known:
-		return fmt.Sprintf("{%d} comes before {%d}, since {%d} found the second and is behind the first", e.from, e.to, e.via)
-	case missed:
-		if e.via < 0 {
-			return fmt.Sprintf("{%d} comes before {%d}, since it found the initial value", e.from, e.to)
+	var s strings.Builder
+	for i, e := range path {
+		which := ", which"
+		switch {
+		case i == 0:
+			fmt.Fprintf(&s, "{%d}", e.from)
+			which = ""
+		case path[i-1].kind > readFrom || e.kind > readFrom: // the sentence before has its reason
+			fmt.Fprintf(&s, "; {%d}", e.from)
+			which = ""
 		}
-		return fmt.Sprintf("{%d} comes before {%d}, since it found what {%d} wrote and {%[2]d} is behind that", e.from, e.to, e.via)
+		switch {
+		case e.kind == program:
+			fmt.Fprintf(&s, ", then came its {.%d}", e.to)
+		case e.kind == readFrom:
+			fmt.Fprintf(&s, "%s was seen by {%d}", which, e.to)
+		case e.kind == known:
+			fmt.Fprintf(&s, " has to come before {%d}, since {%d} knew the first and found the second", e.to, e.via)
+		case e.kind == missed && e.via >= 0:
+			fmt.Fprintf(&s, " has to come before {%d}, since it found what {%d} wrote and {%d} replaced that", e.to, e.via, e.to)
+		case e.kind == missed:
+			fmt.Fprintf(&s, " has to come before {%d}, since it found the initial value", e.to)
+		}
 	}
-	return fmt.Sprintf("{%d} comes right before {%d}", e.from, e.to)
+	return s.String()
 }
 
 // violation tells a cycle, with the grounds of what was inferred.
@@ -174,7 +172,7 @@ func (g *graph) violation(model string, cycle []edge, accused int32) violation {
 	cycle = slices.Concat(cycle[at:], cycle[:at])
 	ops := opsOf(cycle)
 	told := map[edge]bool{}
-	var grounds []string
+	var grounds []string // of each way that takes more than a step to see
 	for work := slices.Clone(cycle); len(work) > 0; work = work[1:] {
 		way := g.ground(work[0])
 		if told[work[0]] || way == nil {
@@ -183,13 +181,13 @@ func (g *graph) violation(model string, cycle []edge, accused int32) violation {
 		told[work[0]] = true
 		ops, work = append(ops, opsOf(way)...), append(work, way...)
 		if len(way) > 1 || way[0].kind > readFrom {
-			grounds = append(grounds, fmt.Sprintf("{%d} is behind {%d}: %s", way[len(way)-1].to, way[0].from, tellPath(way)))
+			grounds = append(grounds, tellPath(way))
 		}
 	}
 	v := newViolation(model, accused, ops, "")
-	v.say = tellPath(cycle) + ": a circle"
+	v.say = tellPath(cycle) + ". That is a circle"
 	if len(grounds) > 0 {
-		v.say += " (" + strings.Join(grounds, "; ") + ")"
+		v.say += ". What they knew: " + strings.Join(grounds, "; ")
 	}
 	return v
 }

@@ -218,6 +218,6 @@ func (f *follower) tellAgain(r, before, piece int32) violation {
 	w := t.from[r]
 	way := f.sight(w, before, piece)
 	v := newViolation(WritesFollowReads, r, append(opsOf(way), r, before, t.from[before], w), "")
-	v.say = tellPath(way) + ", which found another value; later {" + itoa(r) + "} of the same process found the value that was visible before"
+	v.say = tellPath(way) + ", which found another value; its later {." + itoa(r) + "} found the one that was visible before"
 	return v
 }

@@ -1,6 +1,9 @@
 package weak
 
-import "container/heap"
+import (
+	"container/heap"
+	"slices"
+)
 
 // nodeState is what a node has served of one key, returned operations only.
 type nodeState struct {
@@ -40,7 +43,7 @@ func (in *Input) judgeNodes(t *trace) []Node {
 		}
 		heap.Push(&flight, returned{o.Return, int32(i)})
 	}
-	return nodes
+	return slices.DeleteFunc(nodes, func(n Node) bool { return n.Node == "" })
 }
 
 func (s *nodeState) judge(t *trace, r int32, n *Node) {

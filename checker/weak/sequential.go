@@ -197,7 +197,7 @@ func (s *sequential) pair(before, i int32) violation {
 		return newViolation(Sequential, i, []int32{before, i}, "{%d} found a value that the same process wrote only later, by {%d}", before, i)
 	}
 	return newViolation(Sequential, i, append(s.context(before), s.context(i)...),
-		"{%d} comes before {%d} of the same process, but the values they are about come in the other order", before, i)
+		"after {%d} came its {.%d}, but the values they are about come in the other order", before, i)
 }
 
 // context are an operation and the run of compare-and-sets that leads to what
@@ -260,7 +260,7 @@ func (s *sequential) runCycle(cycle []edge, steps []step) violation {
 		if i > 0 {
 			say += "; "
 		}
-		say += fmt.Sprintf("{%d} was followed by {%d} of the same process", st.before, st.after)
+		say += fmt.Sprintf("after {%d} came its {.%d}", st.before, st.after)
 	}
 	v := newViolation(Sequential, slices.Max(ops), ops, "")
 	v.say = say + ": no order of the writes fits all of these processes"
@@ -357,6 +357,9 @@ func (t *trace) verify(order []int32, keys int) error {
 // searches.
 func (s *sequential) saturated(ctx context.Context, v *view) (*violation, error) {
 	t := s.t
+	if v.c.at == nil {
+		return nil, errMemory
+	}
 	edges := t.programEdges(len(t.ops))
 	for i := range int32(len(t.ops)) {
 		if t.from[i] >= 0 {

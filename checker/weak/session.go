@@ -53,12 +53,12 @@ func (s *sessions) ownWrites(r, stamp int32) {
 	case w == initial:
 		s.ryw.add(t, r, 2, func() violation {
 			return newViolation(ReadYourWrites, r, []int32{own, r},
-				"{%d} was acknowledged; later the same process made {%d}, which found the initial value: its own write was not there", own, r)
+				"{%d} was acknowledged; later its own {.%d} found the initial value: the write was not there", own, r)
 		})
 	case w >= 0 && w != own && t.chain[w] == t.chain[r] && t.pos[w] < t.pos[own]:
 		s.ryw.add(t, r, 3, func() violation {
 			return newViolation(ReadYourWrites, r, []int32{w, own, r},
-				"after {%d} the same process made {%d}, which was acknowledged; its later {%d} found the older of its own writes", w, own, r)
+				"after {%d} came its {.%d}, which was acknowledged; its later {.%d} found the older of the two", w, own, r)
 		})
 	}
 }
@@ -87,7 +87,7 @@ func (s *sessions) wentBack(r, before, w int32) bool {
 	if w == initial {
 		s.mr.add(t, r, 3, func() violation {
 			return newViolation(MonotonicReads, r, []int32{t.from[before], before, r},
-				"{%d} found what {%d} wrote; later {%d} by the same process found the initial value again", before, t.from[before], r)
+				"{%d} found what {%d} wrote; its later {.%d} found the initial value again", before, t.from[before], r)
 		})
 		return true
 	}
@@ -98,10 +98,10 @@ func (s *sessions) wentBack(r, before, w int32) bool {
 	s.mr.add(t, r, 5, func() violation {
 		if t.from[before] < 0 {
 			return newViolation(MonotonicReads, r, []int32{w, first, before, r},
-				"{%d} found what {%d} wrote, {%d} by the same process found the initial value, and {%d} the write again", first, w, before, r)
+				"{%d} found what {%d} wrote, its {.%d} found the initial value, and its {.%d} the write again", first, w, before, r)
 		}
 		return newViolation(MonotonicReads, r, []int32{w, t.from[before], first, before, r},
-			"{%d} found what {%d} wrote; then {%d} by the same process found what {%d} wrote, which replaced it; then {%d} went back", first, w, before, t.from[before], r)
+			"{%d} found what {%d} wrote; then its {.%d} found what {%d} wrote, which so replaced the first; then its {.%d} went back", first, w, before, t.from[before], r)
 	})
 	return true
 }
@@ -134,7 +134,7 @@ func (s *sessions) monotonicWrites(r, before, w int32) {
 		s.mw.add(t, r, 6, func() violation {
 			seen := t.from[by]
 			return newViolation(MonotonicWrites, r, []int32{w, seen, by, t.from[before], before, r},
-				"{%d} found what {%d} wrote, and the process of that had made {%d} before, so that one was visible; then {%d} by the same reader found another value, and {%d} the visible one after all", by, seen, w, before, r)
+				"{%d} found what {%d} wrote, in front of which stood its {.%d}, so that this one was visible too; then {%d} found another value, and {%d} the visible one after all", by, seen, w, before, r)
 		})
 	}
 }
@@ -145,14 +145,14 @@ func (s *sessions) missing(r, gone, by int32) violation {
 	seen, w := t.from[by], t.from[r]
 	found := "the initial value"
 	if w >= 0 {
-		found = "the older value, which the same process had replaced"
+		found = "the older value, which its writer had replaced"
 	}
 	if seen == gone {
 		return newViolation(MonotonicWrites, r, []int32{w, gone, by, r},
-			"{%d} found what {%d} wrote; later {%d} by the same reader found %s", by, gone, r, found)
+			"{%d} found what {%d} wrote; its later {.%d} found %s", by, gone, r, found)
 	}
 	return newViolation(MonotonicWrites, r, []int32{w, gone, seen, by, r},
-		"{%d} found what {%d} wrote, and the process of that had made {%d} before; yet later {%d} by the same reader found %s", by, seen, gone, r, found)
+		"{%d} found what {%d} wrote, in front of which stood its {.%d}; yet later {%d} found %s", by, seen, gone, r, found)
 }
 
 // later is the next write to the same key in the chain of w, -1: none.

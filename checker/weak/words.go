@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-var placeholder = regexp.MustCompile(`\{(-?\d+)\}`)
+var placeholder = regexp.MustCompile(`\{\.?-?\d+\}`)
 
-// render replaces {3} by a name of operation 3, with its node and time when it
-// comes up first, and always if another one has the same name.
+// render replaces {3} by a name of operation 3 and {.3} by the name without
+// its process, with node and time when it comes up first, and always if another
+// one has the same name.
 func (in *Input) render(t *trace, v violation) string {
 	same := map[string]int{}
 	for _, i := range v.ops {
@@ -18,35 +19,43 @@ func (in *Input) render(t *trace, v violation) string {
 	}
 	told := map[int]bool{}
 	text := placeholder.ReplaceAllStringFunc(v.say, func(p string) string {
-		i, err := strconv.Atoi(strings.Trim(p, "{}"))
-		if err != nil || i < 0 {
+		n, err := strconv.Atoi(strings.Trim(p, "{.}"))
+		if err != nil || n < 0 {
 			return "an operation"
 		}
-		name := in.name(t, int32(i))
-		if told[i] && same[name] < 2 {
+		i := int32(n)
+		name := in.name(t, i)
+		if p[1] == '.' {
+			name = in.deed(t, i)
+		}
+		if told[n] && same[in.name(t, i)] < 2 {
 			return name
 		}
-		told[i] = true
-		return name + in.place(t, int32(i))
+		told[n] = true
+		return name + in.place(t, i)
 	})
 	return text + "."
 }
 
 // name is e.g. process 4's read of 17.
 func (in *Input) name(t *trace, i int32) string {
+	return fmt.Sprintf("process %d's %s", t.ops[i].Process, in.deed(t, i))
+}
+
+// deed is e.g. read of 17.
+func (in *Input) deed(t *trace, i int32) string {
 	o := &t.ops[i]
-	who := fmt.Sprintf("process %d's ", o.Process)
 	on := ""
 	if len(in.keys) > 1 {
 		on = " on key " + in.keys[o.Key]
 	}
 	switch {
 	case o.Set == None:
-		return who + "read of " + in.values.Text(o.See) + on
+		return "read of " + in.values.Text(o.See) + on
 	case o.See == None:
-		return who + "write of " + in.values.Text(o.Set) + on
+		return "write of " + in.values.Text(o.Set) + on
 	}
-	return who + "cas from " + in.values.Text(o.See) + " to " + in.values.Text(o.Set) + on
+	return "cas from " + in.values.Text(o.See) + " to " + in.values.Text(o.Set) + on
 }
 
 // place is e.g. (n2, 12.004 s).
