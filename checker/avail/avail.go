@@ -11,11 +11,14 @@
 // faults aimed at nodes, "all" otherwise. A call is answered if it is ok, or if
 // the system said that its precondition does not hold (a compare-and-set that
 // found another value); any other fail is a refusal that the client could rely
-// on; an info left it in doubt. The three are counted apart.
+// on; an info left it in doubt. The three are counted apart. A run asks at one
+// consistency level, which the report repeats, so that reports of several runs
+// can be put side by side.
 package avail
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,8 +28,17 @@ import (
 	"github.com/capstan-dev/capstan/history"
 )
 
+// Options say what a history means.
+type Options struct {
+	// Level is the consistency level at which the clients asked, if it is one
+	// for all.
+	Level string
+}
+
 // Report is the measured availability of a history.
 type Report struct {
+	// Level is that of the options.
+	Level  string  `json:"level,omitempty"`
 	Phases []Phase `json:"phases"`
 	// Totals merges the phases to before, during and after faults.
 	Totals []Rate `json:"totals"`
@@ -36,6 +48,8 @@ type Report struct {
 	Silences []Silence  `json:"silences"`
 	Recovery []Recovery `json:"recovery"`
 	Latency  []Latency  `json:"latency"`
+	// LatencyTotals merges the phases as Totals does, by side and operation.
+	LatencyTotals []Latency `json:"latency_totals"`
 }
 
 // The stages that Totals merges phases to.
@@ -120,8 +134,10 @@ type Recovery struct {
 // three significant digits.
 type Latency struct {
 	Phase string `json:"phase"`
-	F     string `json:"f"`
-	N     int    `json:"n"`
+	// Side is empty if all sides are counted together.
+	Side string `json:"side,omitempty"`
+	F    string `json:"f"`
+	N    int    `json:"n"`
 	// Quantiles of the time to the answer: from when the call was due, if the
 	// run asked for a rate of operations, so that the wait for a free client
 	// counts (no coordinated omission); otherwise from its invocation.
@@ -139,10 +155,15 @@ type Quantiles struct {
 	Max  time.Duration `json:"max_ns"`
 }
 
-// Measure computes the report in O(n log n). The error is that of
-// history.Pairs for a malformed history; one with completions only has no
-// times of invocation and is an error as well.
+// Measure is MeasureAt without a level.
 func Measure(h *history.History) (Report, error) {
+	return MeasureAt(context.Background(), h, Options{})
+}
+
+// MeasureAt computes the report in O(n log n). The error is that of
+// history.Pairs for a malformed history, or the context's; one with completions
+// only has no times of invocation and is an error as well.
+func MeasureAt(ctx context.Context, h *history.History, o Options) (Report, error) {
 	if history.CompletionOnly(h) {
 		return Report{}, fmt.Errorf("measure availability: the history has no invocations")
 	}
@@ -151,10 +172,15 @@ func Measure(h *history.History) (Report, error) {
 		return Report{}, fmt.Errorf("measure availability: %w", err)
 	}
 	m := newMeter(h)
-	for _, p := range pairs {
+	for i, p := range pairs {
+		if i%4096 == 0 && ctx.Err() != nil {
+			return Report{}, ctx.Err()
+		}
 		m.count(p)
 	}
-	return m.report(pairs), nil
+	r := m.report(pairs)
+	r.Level = o.Level
+	return r, nil
 }
 
 type meter struct {
@@ -163,11 +189,12 @@ type meter struct {
 	totals  map[Rate]*Counts
 	nodes   map[NodeRate]*Counts
 	latency map[timed]*clocks
+	overall map[timed]*clocks // by stage and side
 }
 
 func newMeter(h *history.History) *meter {
 	return &meter{Timeline: phase.Of(h), rates: map[Rate]*Counts{}, totals: map[Rate]*Counts{},
-		nodes: map[NodeRate]*Counts{}, latency: map[timed]*clocks{}}
+		nodes: map[NodeRate]*Counts{}, latency: map[timed]*clocks{}, overall: map[timed]*clocks{}}
 }
 
 func bump[K comparable](m map[K]*Counts, k K, p history.Pair) {
@@ -189,12 +216,18 @@ func (m *meter) count(p history.Pair) {
 		bump(m.nodes, NodeRate{Phase: in.Name, Side: side, Node: node}, p)
 	}
 	if p.Outcome() == history.OK {
-		k := timed{in.Name, f}
-		if m.latency[k] == nil {
-			m.latency[k] = newClocks()
-		}
-		m.latency[k].record(p)
+		clock(m.latency, timed{in.Name, "", f}).record(p)
+		clock(m.overall, timed{in.Stage, side, f}).record(p)
 	}
+}
+
+func clock(m map[timed]*clocks, k timed) *clocks {
+	c := m[k]
+	if c == nil {
+		c = &clocks{}
+		m[k] = c
+	}
+	return c
 }
 
 func (m *meter) report(pairs []history.Pair) Report {
@@ -205,7 +238,7 @@ func (m *meter) report(pairs []history.Pair) Report {
 		}
 	}
 	byPhase := func(a, b string) int { return cmp.Compare(order[a], order[b]) }
-	r := Report{Phases: m.Phases, Rates: []Rate{}, Totals: []Rate{}, Nodes: []NodeRate{}, Latency: []Latency{}}
+	r := Report{Phases: m.Phases, Rates: []Rate{}, Totals: []Rate{}, Nodes: []NodeRate{}}
 	for _, list := range []struct {
 		from map[Rate]*Counts
 		to   *[]Rate
@@ -225,15 +258,21 @@ func (m *meter) report(pairs []history.Pair) Report {
 	slices.SortFunc(r.Nodes, func(a, b NodeRate) int {
 		return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.Node, b.Node))
 	})
-	for k, c := range m.latency {
-		r.Latency = append(r.Latency, c.latency(k))
-	}
-	slices.SortFunc(r.Latency, func(a, b Latency) int {
-		return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.F, b.F))
-	})
+	r.Latency, r.LatencyTotals = latencies(m.latency, byPhase), latencies(m.overall, byPhase)
 	r.Silences = m.silences(pairs)
 	r.Recovery = m.recovery(pairs)
 	return r
+}
+
+func latencies(of map[timed]*clocks, byPhase func(a, b string) int) []Latency {
+	out, h := []Latency{}, scale()
+	for k, c := range of {
+		out = append(out, c.latency(k, h))
+	}
+	slices.SortFunc(out, func(a, b Latency) int {
+		return cmp.Or(byPhase(a.Phase, b.Phase), cmp.Compare(a.Side, b.Side), cmp.Compare(a.F, b.F))
+	})
+	return out
 }
 
 // answered is true for ok, and for fails that are answers.
