@@ -16,6 +16,7 @@ type shape struct {
 	ops, processes, keys int
 	lag                  int64   // of all replicas
 	stray                float64 // reads from an even older state
+	metric, fifo         bool    // as local, and what arrives last counts; see arrival
 	local                bool    // each write is at once on its writer's replica, everywhere else later
 	crash                float64
 	cas                  float64
@@ -23,11 +24,7 @@ type shape struct {
 
 // simulate makes a history; half of the operations are reads.
 func simulate(r *rand.Rand, s shape) ([]Op, []int32) {
-	type version struct {
-		at      int64
-		process int32
-		set     int32
-	}
+	s.local = s.local || s.metric || s.fifo
 	ops := make([]Op, 0, s.ops)
 	written := make([][]version, s.keys)
 	free := make([]int64, s.processes)
@@ -59,6 +56,10 @@ func simulate(r *rand.Rand, s shape) ([]Op, []int32) {
 				back += int64(r.ExpFloat64() * 5000)
 			}
 			o.See = 0
+			if s.metric || s.fifo {
+				o.See = s.arrived(*now, p, at)
+				break
+			}
 			for _, v := range slices.Backward(*now) {
 				if v.at+back <= at || s.local && v.process == o.Process && back == s.lag {
 					o.See = v.set
@@ -67,7 +68,7 @@ func simulate(r *rand.Rand, s shape) ([]Op, []int32) {
 			}
 		}
 		if o.Set != None {
-			*now = append(*now, version{at, o.Process, o.Set})
+			*now = append(*now, version{at, p, o.Process, o.Set})
 		}
 		free[p] = o.Return + 1
 		if r.Float64() < s.crash {
@@ -81,6 +82,32 @@ func simulate(r *rand.Rand, s shape) ([]Op, []int32) {
 	return ops, make([]int32, s.keys)
 }
 
+type version struct {
+	at      int64
+	slot    int
+	process int32
+	set     int32
+}
+
+// arrived is the value that reached a slot last. Distances on a line keep causes
+// before effects; others keep the order of each sender only.
+func (s shape) arrived(all []version, slot int, now int64) (set int32) {
+	latest := int64(-1)
+	for n, v := range slices.Backward(all) {
+		lag := s.lag * int64(max(slot-v.slot, v.slot-slot))
+		if s.fifo && slot != v.slot {
+			lag = s.lag * int64(1+(7*slot+13*v.slot)%11)
+		}
+		if at := v.at + lag; at <= now && at > latest {
+			latest, set = at, v.set
+		}
+		if n < len(all)-2000 {
+			break
+		}
+	}
+	return set
+}
+
 func shapes(n int) map[string]shape {
 	return map[string]shape{
 		"lag":        {ops: n, processes: 10, keys: 1, lag: 500},
@@ -89,6 +116,8 @@ func shapes(n int) map[string]shape {
 		"stray":      {ops: n, processes: 10, keys: 1, lag: 0, stray: .01},
 		"stray-keys": {ops: n, processes: 50, keys: 1000, stray: .01},
 		"local":      {ops: n, processes: 10, keys: 100, lag: 500, local: true},
+		"metric":     {ops: n, processes: 10, keys: 50, lag: 50, metric: true},
+		"fifo":       {ops: n, processes: 10, keys: 50, lag: 50, fifo: true},
 		"crash":      {ops: n, processes: 10, keys: 100, lag: 500, crash: .001},
 	}
 }
@@ -96,7 +125,7 @@ func shapes(n int) map[string]shape {
 func BenchmarkJudge(b *testing.B) {
 	for _, n := range []int{1e3, 1e4, 1e5, 1e6} {
 		all := shapes(n)
-		for _, name := range []string{"lag", "lag-keys", "cas", "stray", "stray-keys", "local", "crash"} {
+		for _, name := range []string{"lag", "lag-keys", "cas", "stray", "stray-keys", "local", "metric", "fifo", "crash"} {
 			b.Run(fmt.Sprintf("%s/n=%d", name, n), func(b *testing.B) {
 				ops, init := simulate(rand.New(rand.NewPCG(1, 2)), all[name])
 				b.ReportAllocs()
@@ -124,7 +153,8 @@ func TestShapes(t *testing.T) {
 		}
 		t.Log(name, time.Since(start).Round(time.Millisecond), c.states, c.why, c.count)
 		for m, v := range c.found {
-			t.Logf("   %s %v %s", m, v.ops, v.say)
+			small := c.t.shrink(v, init)
+			t.Logf("   %s %d -> %v %s", m, len(v.ops), small.ops, small.say)
 		}
 	}
 }

@@ -202,7 +202,11 @@ func (g *graph) ground(e edge) []edge {
 	if e.kind == missed {
 		from, to = e.via, e.to
 	}
-	return g.path(from, to, nil, 0, int32(slices.Index(g.edges, e)))
+	below := int32(slices.Index(g.edges, e))
+	if g.given > 0 {
+		below = min(below, int32(g.given))
+	}
+	return g.path(from, to, nil, 0, below)
 }
 
 // judgeConvergence: the causal order and what reads say about concurrent
@@ -215,7 +219,7 @@ func (c *causality) judgeConvergence(ctx context.Context) (order []int32, bad *v
 	if err := c.reads(ctx); err != nil {
 		return nil, nil, err
 	}
-	g := &graph{t: c.t, edges: append(slices.Clone(c.g.edges), c.cf...)}
+	g := &graph{t: c.t, edges: append(slices.Clone(c.g.edges), c.cf...), given: len(c.g.edges)}
 	c.cf = nil
 	g.index()
 	order, ok := g.order(nil)

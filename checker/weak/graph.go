@@ -26,6 +26,7 @@ type edge struct {
 type graph struct {
 	t     *trace
 	edges []edge
+	given int     // if not 0, edges beyond it were inferred from those before it only
 	first []int32 // by operation: its first edge in next
 	next  []int32 // edges by from
 }

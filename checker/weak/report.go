@@ -298,6 +298,7 @@ func (in *Input) report(c *court) Report {
 		v, own := c.found[m]
 		switch {
 		case own:
+			v = c.t.shrink(v, in.Init)
 			r.Refuted = append(r.Refuted, Refutation{m, c.count[m], in.events(c.t, v.ops), in.render(c.t, v)})
 		case c.states[m] == refuted:
 			r.AlsoRefuted = append(r.AlsoRefuted, m)

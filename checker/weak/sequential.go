@@ -229,9 +229,7 @@ func (s *sequential) sortRuns(ops []int32, steps []step) ([]int32, *violation) {
 	}
 	g.index()
 	rank := make([]int32, len(roots))
-	for i, r := range roots {
-		rank[i] = r
-	}
+	copy(rank, roots)
 	order, ok := g.order(rank)
 	if ok {
 		out := make([]int32, len(order))

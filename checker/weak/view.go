@@ -137,7 +137,7 @@ func (g *guess) explain(chain []int32, past func(w int32) []int32) bool {
 		key := t.ops[i].Key
 		if t.reader(i) {
 			if w := t.from[i]; w >= 0 && g.placed[t.chain[w]] <= t.pos[w] {
-				if t.chain[w] == t.chain[i] {
+				if t.chain[w] == t.chain[i] || t.behind(w, i) {
 					return false
 				}
 				g.place(w, past)
@@ -152,6 +152,12 @@ func (g *guess) explain(chain []int32, past func(w int32) []int32) bool {
 		}
 	}
 	return true
+}
+
+// behind is true for a crashed write that i's own process made after i.
+func (t *trace) behind(w, i int32) bool {
+	b := t.branch[t.chain[w]]
+	return b >= 0 && t.chain[b] == t.chain[i] && t.pos[b] >= t.pos[i]
 }
 
 // place puts a write and its past.

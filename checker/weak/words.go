@@ -19,8 +19,8 @@ func (in *Input) render(t *trace, v violation) string {
 	}
 	told := map[int]bool{}
 	text := placeholder.ReplaceAllStringFunc(v.say, func(p string) string {
-		n, err := strconv.Atoi(strings.Trim(p, "{.}"))
-		if err != nil || n < 0 {
+		n, ok := number(p)
+		if !ok {
 			return "an operation"
 		}
 		i := int32(n)
@@ -70,4 +70,19 @@ func (in *Input) place(t *trace, i int32) string {
 		at += ", never answered"
 	}
 	return " (" + at + ")"
+}
+
+// number is the operation in a placeholder.
+func number(p string) (n int, ok bool) {
+	n, err := strconv.Atoi(strings.Trim(p, "{.}"))
+	return n, err == nil && n >= 0
+}
+
+// renumber replaces the operation in a placeholder.
+func renumber(p string, ops []int32) string {
+	n, ok := number(p)
+	if !ok {
+		return p
+	}
+	return strings.Replace(p, strconv.Itoa(n), itoa(ops[n]), 1)
 }
