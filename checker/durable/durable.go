@@ -1,11 +1,14 @@
 // Package durable measures what became of the writes that a system
 // acknowledged: which were lost, which came back after they had been replaced,
-// and which took effect twice; by the side, the node and the phase in which
+// which took effect twice, and from which two others went on; by the side, the node and the phase in which
 // they were acknowledged. It judges nothing.
 //
 // What is called certain and what is called possible both never happen in a
-// linearizable history. Certain is what a replica that lags behind does not
-// explain; possible is what is either that or a loss.
+// linearizable history. Certain is what lag does not explain if each node
+// answers from one replica; possible is what is either lag or worse. Where a
+// node asks other replicas, now this one and now that, lag can look like a
+// value that is resurrected or duplicated; what is lost or forked is for
+// certain even then.
 //
 // Common definitions. a precedes b if a returned before b was invoked, by the
 // history's times; equal times are concurrent. A key is quiet when its last
@@ -34,10 +37,11 @@
 //     value older than v.
 //   - Resurrected: through one node w was seen and, by an operation invoked
 //     after that had returned, v, which is older than w.
-//   - Duplicated: two compare-and-sets that took effect replaced v. Or, where
-//     v's write and that of w may have been concurrent: through one node v, then
-//     w, then v were seen, each by an operation invoked after the one before had
-//     returned.
+//   - Duplicated: through one node v, then w, then v were seen, each by an
+//     operation invoked after the one before had returned, where nothing tells
+//     that w is newer.
+//   - Forked: two compare-and-sets that took effect replaced v, so that one of
+//     them went on from what was there no more.
 //   - Possibly resurrected, possibly duplicated: the same through several nodes,
 //     or nobody knows through which.
 //
@@ -92,6 +96,7 @@ const (
 	Lost        = "lost"
 	Resurrected = "resurrected"
 	Duplicated  = "duplicated"
+	Forked      = "forked"
 )
 
 // Report is the measured durability of a history.
@@ -119,8 +124,8 @@ type Report struct {
 }
 
 // What a group's writes have in common: where they were acknowledged. Writes
-// that were not are counted where they were invoked, if they were resurrected
-// or duplicated.
+// that were not are counted where they were invoked, if they were resurrected,
+// duplicated or forked.
 const (
 	ByPhase = "phase" // the stage: before, during faults, after heals, run
 	BySide  = "side"
@@ -145,6 +150,7 @@ type Counts struct {
 	Lost         int `json:"lost"`
 	Resurrected  int `json:"resurrected"`
 	Duplicated   int `json:"duplicated"`
+	Forked       int `json:"forked"`
 }
 
 // Possible are numbers of writes that were lost, resurrected or duplicated, or
@@ -161,12 +167,13 @@ func (c *Group) add(x *Group) {
 	c.Lost += x.Lost
 	c.Resurrected += x.Resurrected
 	c.Duplicated += x.Duplicated
+	c.Forked += x.Forked
 	c.Possible.Lost += x.Possible.Lost
 	c.Possible.Resurrected += x.Possible.Resurrected
 	c.Possible.Duplicated += x.Possible.Duplicated
 }
 
-// Finding is one write that was certainly lost, resurrected or duplicated.
+// Finding is one write that was certainly lost, resurrected, duplicated or forked.
 type Finding struct {
 	Kind  string `json:"kind"`
 	Key   string `json:"key,omitempty"`
@@ -355,7 +362,7 @@ func (m *meter) keep(f Finding, place int32) {
 	}
 	slices.Sort(f.Events)
 	f.Events = slices.Compact(f.Events)
-	rank := map[string]int{Lost: 0, Resurrected: 1, Duplicated: 2}
+	rank := map[string]int{Lost: 0, Resurrected: 1, Duplicated: 2, Forked: 3}
 	m.r.Found = append(m.r.Found, f)
 	slices.SortStableFunc(m.r.Found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(rank[a.Kind], rank[b.Kind]), cmp.Compare(a.At, b.At))

@@ -163,7 +163,7 @@ func of(r durable.Report) figures {
 }
 
 func (f figures) any() bool {
-	return f.Counts.Lost+f.Counts.Resurrected+f.Counts.Duplicated+f.Possible.Lost+f.Possible.Resurrected+f.Possible.Duplicated > 0
+	return f.Counts.Lost+f.Counts.Resurrected+f.Counts.Duplicated+f.Counts.Forked+f.Possible.Lost+f.Possible.Resurrected+f.Possible.Duplicated > 0
 }
 
 func (f *figures) total(x figures) {
@@ -172,6 +172,7 @@ func (f *figures) total(x figures) {
 	f.Counts.Lost += x.Counts.Lost
 	f.Counts.Resurrected += x.Counts.Resurrected
 	f.Counts.Duplicated += x.Counts.Duplicated
+	f.Counts.Forked += x.Counts.Forked
 	f.Possible.Lost += x.Possible.Lost
 	f.Possible.Resurrected += x.Possible.Resurrected
 	f.Possible.Duplicated += x.Possible.Duplicated
@@ -235,7 +236,7 @@ func TestRegisterTwin(t *testing.T) {
 		all.total(got)
 	}
 	t.Logf("%d linearizable, %d unsettled, %+v", legal, unsettled, all)
-	if legal < 1000 || min(unsettled, all.Counts.Lost, all.Possible.Lost, all.Counts.Resurrected, all.Possible.Resurrected, all.Counts.Duplicated, all.Possible.Duplicated) < 100 {
+	if legal < 1000 || min(unsettled, all.Counts.Lost, all.Possible.Lost, all.Counts.Resurrected, all.Possible.Resurrected, all.Counts.Forked, all.Possible.Duplicated) < 100 || all.Counts.Duplicated < 10 {
 		t.Error("the generator does not reach everything")
 	}
 }
@@ -266,7 +267,7 @@ func TestRegisterWitnesses(t *testing.T) {
 		}
 	}
 	t.Log(found)
-	if len(found) != 3 {
+	if len(found) != 4 {
 		t.Error("not every kind was found")
 	}
 }

@@ -74,7 +74,7 @@ func (m *meter) register(key int) {
 		return
 	}
 	m.lost(k)
-	m.eaten(k)
+	m.forked(k)
 	m.returned(k)
 }
 

@@ -193,17 +193,16 @@ func (m *meter) twice(k *keyed, n int32, certain bool, other, again look) {
 	}
 }
 
-// eaten counts the values that two compare-and-sets replaced.
-func (m *meter) eaten(k *keyed) {
+// forked counts the values that two compare-and-sets replaced.
+func (m *meter) forked(k *keyed) {
 	for i := range k.versions {
 		v := &k.versions[i]
 		if !v.single() || v.eaten < 2 {
 			continue
 		}
-		v.twice = true
-		m.at(v.place).Duplicated++
+		m.at(v.place).Forked++
 		a, b := k.versions[v.by[0]].op, k.versions[v.by[1]].op
-		m.tell(k, int32(i), Duplicated, []int32{v.op, a, b, k.first(v.by[0]), k.first(v.by[1])}, func() string {
+		m.tell(k, int32(i), Forked, []int32{v.op, a, b, k.first(v.by[0]), k.first(v.by[1])}, func() string {
 			return fmt.Sprintf("%s was written once, but two compare-and-sets replaced it, %s and %s",
 				k.names.Text(int32(i)), m.written(k, v.by[0]), m.written(k, v.by[1]))
 		})

@@ -277,11 +277,11 @@ func (o *twin) again(v int32, f *figures) {
 			eaten++
 		}
 	}
-	twice = twice || eaten > 1
 	all := func(string) bool { return true }
 	add(back, &f.Counts.Resurrected)
 	add(!back && o.back(v, all), &f.Possible.Resurrected)
 	add(twice, &f.Counts.Duplicated)
+	add(eaten > 1, &f.Counts.Forked)
 	add(!twice && !o.back(v, all) && o.twice(v, all), &f.Possible.Duplicated)
 }
 

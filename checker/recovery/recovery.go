@@ -21,9 +21,9 @@
 //     answered calls in a row. Errors counts those before it. Steady: when the
 //     first call of that run returned.
 //   - Baseline: the median latency of the answered calls in the phase before the
-//     fault, from when they were due, as in package avail. Latency back: when the
-//     last of the first Window answered calls in a row returned whose median is at
-//     most Slack times the baseline. It is seen so late by up to the window.
+//     fault, from when they were due, as in package avail. Latency back: of the
+//     first Window answered calls in a row whose median is at most Slack times the
+//     baseline, when the first returned that itself took no longer than that.
 //   - Replicas agree: of each key that was updated during the fault, the reads
 //     invoked after the heal, and after the last update invoked until then has
 //     returned (crashed: was invoked), and returned before its next update or the
@@ -389,7 +389,7 @@ func (f *Fault) latency(r *Row, before, after []*call, o Options) {
 	// The median of a window is within the limit if at least half of it is.
 	within := make([]bool, o.Window)
 	n, good := 0, 0
-	for _, c := range after {
+	for i, c := range after {
 		if !c.answered {
 			n, good = 0, 0
 			clear(within)
@@ -403,7 +403,8 @@ func (f *Fault) latency(r *Row, before, after []*call, o Options) {
 			good++
 		}
 		if n++; n >= o.Window && 2*good >= o.Window {
-			r.Latency = f.moment(c)
+			window := after[i+1-o.Window : i+1]
+			r.Latency = f.moment(window[slices.IndexFunc(window, func(c *call) bool { return c.latency <= limit })])
 			return
 		}
 	}

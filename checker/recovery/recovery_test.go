@@ -197,9 +197,10 @@ func twin(calls []call, before, heal, until time.Duration, begin time.Duration, 
 			l = append(l, c.latency())
 		}
 		slices.Sort(l)
-		if l[(window-1)/2] <= 2*out.Base {
-			out.Back = part[window-1].end - heal
+		if l[(window-1)/2] > 2*out.Base {
+			continue
 		}
+		out.Back = part[slices.IndexFunc(part, func(c call) bool { return c.latency() <= 2*out.Base })].end - heal
 	}
 	return out
 }
