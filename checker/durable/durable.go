@@ -7,8 +7,8 @@
 // linearizable history. Certain is what lag does not explain if each node
 // answers from one replica; possible is what is either lag or worse. Where a
 // node asks other replicas, now this one and now that, lag can look like a
-// value that is resurrected or duplicated; what is lost or forked is for
-// certain even then.
+// value that is resurrected or duplicated; what is forked is so even then, and
+// what is lost is so as far as the last reads through all nodes can tell.
 //
 // Common definitions. a precedes b if a returned before b was invoked, by the
 // history's times; equal times are concurrent. A key is quiet when its last
