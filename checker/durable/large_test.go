@@ -95,6 +95,21 @@ func TestLinearizableRegistersLoseNothing(t *testing.T) {
 	}
 }
 
+func TestLinearizableSetsLoseNothing(t *testing.T) {
+	for seed := range uint64(5) {
+		r := rand.New(rand.NewPCG(seed, 15))
+		in := func(r *rand.Rand, i int) order.SetIn { return order.SetIn{Add: r.IntN(4) > 0, V: int32(i)} }
+		var ops []setOp
+		for i, o := range spectest.Simulate(r, order.SetModel(), in, spectest.Shape{Ops: 2000, Clients: 10, Crash: .02}) {
+			ops = append(ops, setOp{o, nodes[i%3]})
+		}
+		rep := measure(t, record(ops, setText, [2]int64{1e9, 2e9}))
+		if of(rep).any() || rep.All.Acknowledged < 1000 || rep.All.Seen < 900 {
+			t.Fatalf("seed %d: %+v\n%+v", seed, rep.All, rep.Found)
+		}
+	}
+}
+
 // Final reads that go back to an old value lose every write since.
 func TestPlantedLosses(t *testing.T) {
 	for seed := range uint64(20) {

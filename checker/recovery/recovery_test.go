@@ -378,6 +378,43 @@ func TestWithoutFaults(t *testing.T) {
 	}
 }
 
+// Whatever the history, there is an answer, and each moment is told or explained.
+func FuzzMeasure(f *testing.F) {
+	f.Add([]byte("calls and faults in any order"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h := &history.History{}
+		open := map[int]bool{}
+		for i, b := range data {
+			e := history.Event{Index: i, Time: time.Duration(i / 2), Process: int(b%5) - 1, Node: []string{"", "n1", "n2"}[b/5%3], F: "read", Value: []byte{'0' + b%3}}
+			switch {
+			case e.Process < 0:
+				e.F = []string{"start-partition", "stop-partition", "kill", "start"}[b/16%4]
+				e.Kind = []history.Kind{history.Invoke, history.Info}[b/64%2]
+				e.Value = fmt.Appendf(nil, `{"id":%d,"proven":true}`, b/128)
+			case open[e.Process]:
+				e.Kind = history.Kind(1 + b/16%3)
+				delete(open, e.Process)
+			default:
+				open[e.Process] = true
+			}
+			h.Events = append(h.Events, e)
+		}
+		rep, _, err := recovery.Measure(t.Context(), h, recovery.Options{Run: 2, Window: 2})
+		if err != nil {
+			return
+		}
+		for _, x := range rep.Faults {
+			for _, r := range x.Rows {
+				for _, m := range []recovery.Moment{r.First, r.Pooled, r.Fresh, r.LastError, r.Steady, r.Latency, x.Replicas.Agreed, x.Replicas.Disagreed} {
+					if d := after(t, m); d < -1 {
+						t.Errorf("%+v", r)
+					}
+				}
+			}
+		}
+	})
+}
+
 func BenchmarkMeasure(b *testing.B) {
 	for _, n := range []int{1e3, 1e4, 1e5, 1e6} {
 		r := rand.New(rand.NewPCG(1, 1))
