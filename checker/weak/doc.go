@@ -74,12 +74,12 @@
 //
 // # Exactness
 //
-// All are decided exactly, in O(n k) for k processes, but for these.
-// sequential is exact for one key; for several it is NP-complete, refuted by
-// saturation (Zennou, Bouajjani, Enea, Erradi, Gradual consistency checking, CAV
-// 2019), confirmed by an order that an independent verifier accepts, searched
-// within a number of steps, else undecided. causal-memory and pram saturate
-// process by process where a first guess does not explain its reads, which takes
-// O(n k) a process and round. Where n k exceeds the memory, or the time
-// runs out, the model is undecided.
+// All are decided exactly, in O(n k) for n operations and k processes, but for
+// these. sequential is exact for one key; for several it is NP-complete: it is
+// refuted by saturation (Zennou, Bouajjani, Enea, Erradi, Gradual consistency
+// checking, CAV 2019), confirmed by an order that is verified apart, searched
+// within a number of steps, else undecided. causal-memory and pram are saturated
+// process by process where a first guess does not explain what the process read,
+// which takes O(n k) a process and round. Where the clocks (4 n k bytes) exceed
+// the memory, or the work or the time runs out, the model is undecided.
 package weak

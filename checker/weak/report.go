@@ -93,6 +93,7 @@ type court struct {
 	count  map[string]int
 	tally  []*tally
 	matrix []int32
+	shared *view
 }
 
 // Classify judges a history by all models. The error is that of FromHistory.
@@ -217,7 +218,10 @@ func (c *court) clocks() []int32 {
 
 // view takes the clocks for itself.
 func (c *court) view() *view {
-	return &view{t: c.t, w: newWalk(c.t), c: clocks{t: c.t, k: len(c.t.chains), at: c.clocks()}}
+	if c.shared == nil {
+		c.shared = &view{t: c.t, w: newWalk(c.t), c: clocks{t: c.t, k: len(c.t.chains), at: c.clocks()}}
+	}
+	return c.shared
 }
 
 // causalFamily judges what no stronger model has settled.

@@ -11,6 +11,7 @@ import (
 var (
 	errMemory = errors.New("the causal order does not fit into the memory allowed")
 	errEdges  = errors.New("too many conclusions about the order of writes")
+	errWork   = errors.New("too many rounds of conclusions about the order of writes")
 	errSearch = errors.New("no order was found, and no contradiction, within the steps allowed")
 )
 
@@ -372,7 +373,7 @@ func (s *sequential) saturated(ctx context.Context, v *view) (*violation, error)
 	g, order, cycle, err := v.saturate(ctx, edges, t.chains, rank)
 	v.anti = false
 	switch {
-	case err != nil && !errors.Is(err, errEdges):
+	case errors.Is(err, errWork) && len(t.ops) > maxSteps, err != nil && !errors.Is(err, errEdges) && !errors.Is(err, errWork):
 		return nil, err
 	case cycle != nil:
 		bad := g.violation(Sequential, cycle, lastOf(cycle))
@@ -381,7 +382,7 @@ func (s *sequential) saturated(ctx context.Context, v *view) (*violation, error)
 		for n, i := range order {
 			rank[i] = int32(n)
 		}
-		if s.confirmed(s.rankedRuns(rank)) {
+		if s.confirmed(s.rankedRuns(rank)) || s.schedule(ctx, g, rank) {
 			return nil, nil
 		}
 	}

@@ -55,8 +55,8 @@ func TestSequentialUndecided(t *testing.T) {
 				}
 			}
 			t.Logf("%d keys, %d operations: %d of %d undecided", keys, n, undecided, total)
-			if keys == 1 && undecided > 0 {
-				t.Errorf("one key is exact")
+			if keys == 1 && undecided > 0 || undecided > total/10 {
+				t.Errorf("that is too much; one key is exact")
 			}
 		}
 	}

@@ -13,7 +13,11 @@ type view struct {
 	// read comes before what overwrote its value (sequential).
 	anti bool
 	w    *walk
+	work int64 // entries of clocks joined so far
 }
+
+// maxWork bounds the entries of clocks that views join, for one history.
+const maxWork = 1 << 32
 
 // seen is true for an operation whose answer the view has to explain.
 func (v *view) seen(r int32) bool {
@@ -31,6 +35,9 @@ func (v *view) saturate(ctx context.Context, edges []edge, chains [][]int32, ran
 		order, ok := g.order(rank)
 		if !ok {
 			return g, nil, g.cycle(order), nil
+		}
+		if v.work += int64(len(g.edges)) * int64(v.c.k); v.work > maxWork {
+			return g, nil, nil, errWork
 		}
 		if err := g.clocks(ctx, &v.c, order); err != nil {
 			return g, nil, nil, err
