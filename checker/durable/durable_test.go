@@ -236,7 +236,7 @@ func TestRegisterTwin(t *testing.T) {
 		all.total(got)
 	}
 	t.Logf("%d linearizable, %d unsettled, %+v", legal, unsettled, all)
-	if legal < 1000 || min(unsettled, all.Counts.Lost, all.Possible.Lost, all.Counts.Resurrected, all.Possible.Resurrected, all.Counts.Forked, all.Possible.Duplicated) < 100 || all.Counts.Duplicated < 10 {
+	if n := spectest.Histories(t); legal < n/10 || min(unsettled, all.Counts.Lost, all.Possible.Lost, all.Counts.Resurrected, all.Possible.Resurrected, all.Counts.Forked, all.Counts.Duplicated, all.Possible.Duplicated) < n/500 {
 		t.Error("the generator does not reach everything")
 	}
 }

@@ -44,7 +44,7 @@ type bag struct {
 
 // set measures one key; false if its reads are not lists, or time is up.
 func (m *meter) set(key int) bool {
-	b := &bag{key: key, names: value.NewNames(), quiet: m.healed}
+	b := &bag{key: key, names: value.NewNames(), quiet: m.healed, elements: make([]element, 0, m.Len(key)+1)}
 	for i := range m.Len(key) {
 		p := m.Pair(key, i)
 		if p.F() == "add" {
@@ -219,20 +219,21 @@ func (m *meter) reader(b *bag, r *reading) string { return who(m.Pair(b.key, int
 
 // again finds the elements that were there, were not, and were there again.
 func (m *meter) again(b *bag) {
+	seen := make([]sighting, len(b.elements))
 	if !m.nameless() {
 		byNode := make([][]*reading, len(m.nodes)+1)
 		for i := range b.reads {
 			byNode[b.reads[i].node] = append(byNode[b.reads[i].node], &b.reads[i])
 		}
 		for _, reads := range byNode[:len(m.nodes)] {
-			m.sightings(b, reads, true)
+			m.sightings(b, seen, reads, true)
 		}
 	}
 	all := make([]*reading, len(b.reads))
 	for i := range b.reads {
 		all[i] = &b.reads[i]
 	}
-	m.sightings(b, all, false)
+	m.sightings(b, seen, all, false)
 }
 
 // sighting is when an element was first there and first missing after that.
@@ -245,8 +246,7 @@ type sighting struct {
 // order of their end. An element is watched from the end of the first read that
 // has it until one, invoked after that, lacks it: so a read costs what it has
 // and what it lacks for the first time.
-func (m *meter) sightings(b *bag, reads []*reading, certain bool) {
-	seen := make([]sighting, len(b.elements))
+func (m *meter) sightings(b *bag, seen []sighting, reads []*reading, certain bool) {
 	for i := range seen {
 		seen[i] = sighting{never, never, -1}
 	}

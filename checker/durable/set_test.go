@@ -174,7 +174,7 @@ func TestSetTwin(t *testing.T) {
 		all.total(got)
 	}
 	t.Logf("%d linearizable, %d unsettled, %+v", legal, unsettled, all)
-	if legal < 1000 || min(unsettled, all.Counts.Lost, all.Possible.Lost, all.Counts.Resurrected, all.Possible.Resurrected, all.Counts.Duplicated) < 100 {
+	if n := spectest.Histories(t); legal < n/10 || min(unsettled, all.Counts.Lost, all.Possible.Lost, all.Counts.Resurrected, all.Possible.Resurrected, all.Counts.Duplicated) < n/500 {
 		t.Error("the generator does not reach everything")
 	}
 }
