@@ -77,7 +77,7 @@ func (c check) Check(ctx context.Context, h *history.History) (checker.Result, e
 	for _, f := range slices.Backward(r.Refuted) { // its own comes first
 		if Implies(c.model, f.Model) {
 			res.Verdict = checker.Invalid
-			res.Anomalies = append(res.Anomalies, checker.Anomaly{Kind: "not-" + f.Model, Events: f.Events, Text: f.Text, Cascade: len(res.Anomalies) > 0})
+			res.Anomalies = append(res.Anomalies, checker.Anomaly{Kind: "not-" + f.Model, Key: f.Key, Events: f.Events, Text: f.Text, Cascade: len(res.Anomalies) > 0})
 		}
 	}
 	for _, u := range r.Undecided {

@@ -24,11 +24,12 @@ type edge struct {
 
 // graph is a relation between operations.
 type graph struct {
-	t     *trace
-	edges []edge
-	given int     // if not 0, edges beyond it were inferred from those before it only
-	first []int32 // by operation: its first edge in next
-	next  []int32 // edges by from
+	t       *trace
+	edges   []edge
+	given   int     // if not 0, edges beyond it were inferred from those before it only
+	first   []int32 // by operation: its first edge in next
+	next    []int32 // edges by from
+	visited int     // operations looked at by path
 }
 
 // index sorts the edges by their origin, by counting.
@@ -140,8 +141,11 @@ func (r *ranked) pop() int32 {
 
 const noLimit = 1<<31 - 1
 
-// maxStarts bounds the search for the shortest cycle.
-const maxStarts = 200
+// maxStarts and maxVisited bound the search for a shorter cycle.
+const (
+	maxStarts  = 500
+	maxVisited = 1 << 19
+)
 
 // cycle is a short cycle, given the operations that are not behind one.
 func (g *graph) cycle(order []int32) []edge {
@@ -149,25 +153,18 @@ func (g *graph) cycle(order []int32) []edge {
 	for _, i := range order {
 		clear[i] = true
 	}
-	var best []edge
+	best := g.walkBack(clear)
+	g.visited = 0
 	starts := 0
-	for i := int32(0); i < int32(len(clear)) && starts < maxStarts; i++ {
+	for i := int32(0); i < int32(len(clear)) && starts < maxStarts && g.visited < maxVisited && len(best) > 2; i++ {
 		if clear[i] {
 			continue
 		}
-		if starts > 0 && best == nil && starts > maxStarts/2 {
-			break
-		}
 		starts++
-		if path := g.path(i, i, clear, len(best), noLimit); path != nil {
+		// Steps along one process count once in the end.
+		if path := g.path(i, i, clear, 4*len(best), noLimit); path != nil && len(path) < len(best) {
 			best = path
-			if len(best) == 2 {
-				break
-			}
 		}
-	}
-	if best == nil {
-		best = g.walkBack(clear)
 	}
 	return best
 }
@@ -201,6 +198,7 @@ func (g *graph) path(a, b int32, avoid []bool, limit int, below int32) []edge {
 	for len(queue) > 0 {
 		i := queue[0]
 		queue = queue[1:]
+		g.visited++
 		d := depth[i] + 1
 		if limit > 0 && d >= limit {
 			return nil

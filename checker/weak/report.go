@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/capstan-dev/capstan/history"
@@ -44,6 +43,8 @@ type Refutation struct {
 	Model string `json:"model"`
 	// Count of operations at which it shows; 1 where they are not counted.
 	Count int `json:"count"`
+	// Key as JSON, if the history has keys and the witness is on one.
+	Key string `json:"key,omitempty"`
 	// Events are the indexes of the witness' events, ascending.
 	Events []int  `json:"events"`
 	Text   string `json:"text"`
@@ -147,7 +148,7 @@ func judge(ctx context.Context, ops []Op, init []int32, o Options) (*court, erro
 
 // thinAir refutes the weakest models, and so all of them.
 func (c *court) thinAir() {
-	for _, m := range []string{ReadYourWrites, MonotonicReads, MonotonicWrites, WritesFollowReads} {
+	for _, m := range guarantees() {
 		c.refute(newViolation(m, c.t.thin, []int32{c.t.thin}, "{%d} found a value that nobody wrote", c.t.thin), 1)
 	}
 }
@@ -303,7 +304,7 @@ func (in *Input) report(c *court) Report {
 		switch {
 		case own:
 			v = c.t.shrink(v, in.Init)
-			r.Refuted = append(r.Refuted, Refutation{m, c.count[m], in.events(c.t, v.ops), in.render(c.t, v)})
+			r.Refuted = append(r.Refuted, Refutation{m, c.count[m], in.key(c.t, v.ops), in.events(c.t, v.ops), in.render(c.t, v)})
 		case c.states[m] == refuted:
 			r.AlsoRefuted = append(r.AlsoRefuted, m)
 		}
@@ -334,21 +335,30 @@ func (c *court) reason(model string) string {
 	return cmp.Or(c.why[model], "not decided")
 }
 
+// guarantees are the models that sessions count.
+func guarantees() []string {
+	return []string{ReadYourWrites, MonotonicReads, MonotonicWrites, WritesFollowReads}
+}
+
 func (in *Input) sessions(c *court) []Sessions {
 	all := []Sessions{}
-	for _, l := range c.tally {
-		s := Sessions{Model: l.model, Violations: l.count, Processes: map[string]int{}, Nodes: map[string]int{}}
-		if l.model == Causal {
+	for _, m := range guarantees() {
+		at := slices.IndexFunc(c.tally, func(l *tally) bool { return l.model == m })
+		if at < 0 && c.states[m] != holds {
 			continue
 		}
-		for p, n := range l.byProc {
-			s.Processes[itoa(p)] = n
-		}
-		for n, count := range l.byNode {
-			s.Nodes[in.nodes[n]] += count
-		}
-		if len(s.Nodes) == 1 && slices.Collect(maps.Keys(s.Nodes))[0] == "" {
-			s.Nodes = nil
+		s := Sessions{Model: m, Processes: map[string]int{}, Nodes: map[string]int{}}
+		if at >= 0 {
+			l := c.tally[at]
+			s.Violations = l.count
+			for p, n := range l.byProc {
+				s.Processes[itoa(p)] = n
+			}
+			for n, count := range l.byNode {
+				if name := in.nodes[n]; name != "" {
+					s.Nodes[name] += count
+				}
+			}
 		}
 		all = append(all, s)
 	}
@@ -367,4 +377,12 @@ func (in *Input) events(t *trace, ops []int32) []int {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// key is the only key of some operations, empty if there are several.
+func (in *Input) key(t *trace, ops []int32) string {
+	if slices.ContainsFunc(ops, func(i int32) bool { return t.ops[i].Key != t.ops[ops[0]].Key }) {
+		return ""
+	}
+	return in.keys[t.ops[ops[0]].Key]
 }

@@ -110,6 +110,11 @@ func answer(t testing.TB, h *history.History) string {
 	for _, u := range r.Undecided {
 		fmt.Fprintf(&s, "undecided: %s: %s\n", u.Model, u.Reason)
 	}
+	for _, c := range r.Sessions {
+		if c.Violations > 0 {
+			fmt.Fprintf(&s, "%s: processes %v, nodes %v\n", c.Model, c.Processes, c.Nodes)
+		}
+	}
 	for _, n := range r.Nodes {
 		if n.MonotonicReads+n.ReadYourWrites > 0 {
 			fmt.Fprintf(&s, "node %s: monotonic-reads %d, read-your-writes %d\n", n.Node, n.MonotonicReads, n.ReadYourWrites)
