@@ -8,6 +8,8 @@ import (
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/converge"
+	"github.com/capstan-dev/capstan/checker/durable"
+	"github.com/capstan-dev/capstan/checker/recovery"
 	"github.com/capstan-dev/capstan/checker/stale"
 	"github.com/capstan-dev/capstan/checker/weak"
 )
@@ -17,6 +19,28 @@ type section struct {
 	ID, Title, Lead string
 	Head            []string
 	Rows            [][]string
+	// Details are more rows, which a terminal does not show.
+	Details [][]string
+}
+
+// add puts a group's row where it belongs.
+func (s *section) add(by string, row []string) {
+	if by == stale.ByNode || by == durable.ByFault {
+		s.Details = append(s.Details, row)
+	} else {
+		s.Rows = append(s.Rows, row)
+	}
+}
+
+// groupName names a group of reads or writes.
+func groupName(by, name string) string {
+	switch {
+	case by == "":
+		return "all"
+	case by == durable.ByFault: // the name says so
+		return clean(name)
+	}
+	return clean(by + " " + name)
 }
 
 // models are the models below linearizability: which fell, with what, and
@@ -84,10 +108,85 @@ func sections(r Results) []section {
 	if r.Staleness != nil {
 		out = append(out, staleness(*r.Staleness))
 	}
+	if r.Durability != nil {
+		out = append(out, durability(*r.Durability))
+	}
 	if r.Convergence != nil {
 		out = append(out, convergence(*r.Convergence))
 	}
+	if r.Recovery != nil {
+		out = append(out, recoveries(*r.Recovery))
+	}
 	return out
+}
+
+// durability is what became of acknowledged writes, by where they were
+// acknowledged.
+func durability(r durable.Report) section {
+	s := section{ID: "durability", Title: "Durability", Head: []string{"acknowledged", "writes", "lost", "resurrected", "duplicated", "forked", "possibly lost", "res.", "dup."}}
+	a := r.All
+	switch {
+	case a.Lost+a.Resurrected+a.Duplicated+a.Forked > 0:
+		s.Lead = fmt.Sprintf("Of %d acknowledged writes %d were certainly lost; %d came back, %d took effect twice, from %d two others went on.",
+			a.Acknowledged, a.Lost, a.Resurrected, a.Duplicated, a.Forked)
+	default:
+		s.Lead = fmt.Sprintf("No acknowledged write of %d was certainly lost, resurrected or duplicated.", a.Acknowledged)
+	}
+	if p := a.Possible; p.Lost+p.Resurrected+p.Duplicated > 0 {
+		s.Lead += " What is called possible may be due to lag."
+	}
+	if r.Unsettled > 0 {
+		s.Lead += fmt.Sprintf(" Of %d keys of %d the final state is not known.", r.Unsettled, r.Keys)
+	}
+	for i, f := range r.Found {
+		if i == 0 {
+			s.Lead += " E.g. " + clean(f.Text)
+		}
+	}
+	for _, g := range append([]durable.Group{r.All}, r.Groups...) {
+		if g.Acknowledged == 0 {
+			continue
+		}
+		row := []string{groupName(g.By, g.Name)}
+		for _, n := range []int{g.Acknowledged, g.Lost, g.Resurrected, g.Duplicated, g.Forked, g.Possible.Lost, g.Possible.Resurrected, g.Possible.Duplicated} {
+			row = append(row, fmt.Sprint(n))
+		}
+		s.add(g.By, row)
+	}
+	return s
+}
+
+// recoveries are the parts of the way back after each heal.
+func recoveries(r recovery.Report) section {
+	s := section{ID: "recovery", Title: "Recovery", Lead: "After each heal: what is absent could not be told.",
+		Head: []string{"fault", "of", "first answer", "old connections", "new ones", "errors", "last error", "as fast as before", "replicas agree"}}
+	for _, f := range r.Faults {
+		name := clean(fmt.Sprintf("%d %s", f.Fault, f.Name))
+		if f.Absent != "" {
+			s.Rows = append(s.Rows, []string{name, clean(f.Absent), "", "", "", "", "", "", ""})
+			continue
+		}
+		for _, row := range f.Rows {
+			if row.By != recovery.All && row.By != recovery.BySide {
+				continue
+			}
+			who, agreed := "all", moment(f.Replicas.Agreed)
+			if row.By != recovery.All {
+				who, agreed = clean("side "+row.Name), ""
+			}
+			s.Rows = append(s.Rows, []string{name, who, moment(row.First), moment(row.Pooled), moment(row.Fresh),
+				fmt.Sprint(row.Errors), moment(row.LastError), moment(row.Latency), agreed})
+			name = ""
+		}
+	}
+	return s
+}
+
+func moment(m recovery.Moment) string {
+	if m.After == nil {
+		return "–"
+	}
+	return short(*m.After)
 }
 
 func staleness(r stale.Report) section {
@@ -104,15 +203,12 @@ func staleness(r stale.Report) section {
 			percent(r.All.Stale, r.All.Reads), r.All.Reads, short(r.All.Age.P99), short(r.All.Age.Max), r.All.Versions.Max, short(r.Delta))
 	}
 	for _, g := range append([]stale.Group{r.All}, r.Groups...) {
-		name := strings.TrimSpace(g.By + " " + g.Name)
-		if name == "" {
-			name = "all"
-		}
+		name := groupName(g.By, g.Name)
 		if g.Stale == 0 {
-			s.Rows = append(s.Rows, []string{clean(name), fmt.Sprint(g.Reads), "0 %", "–", "–", "–", "–", "–", "–"})
+			s.add(g.By, []string{name, fmt.Sprint(g.Reads), "0 %", "–", "–", "–", "–", "–", "–"})
 			continue
 		}
-		s.Rows = append(s.Rows, []string{clean(name), fmt.Sprint(g.Reads), percent(g.Stale, g.Reads),
+		s.add(g.By, []string{name, fmt.Sprint(g.Reads), percent(g.Stale, g.Reads),
 			age(r, g.Age.P50), age(r, g.Age.P99), age(r, g.Age.Max), fmt.Sprint(g.Versions.P50), fmt.Sprint(g.Versions.P99), fmt.Sprint(g.Versions.Max)})
 	}
 	return s

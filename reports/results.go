@@ -12,6 +12,8 @@ import (
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/avail"
 	"github.com/capstan-dev/capstan/checker/converge"
+	"github.com/capstan-dev/capstan/checker/durable"
+	"github.com/capstan-dev/capstan/checker/recovery"
 	"github.com/capstan-dev/capstan/checker/stale"
 	"github.com/capstan-dev/capstan/checker/weak"
 	"github.com/capstan-dev/capstan/history"
@@ -39,6 +41,10 @@ type Results struct {
 	// refutes, where linearizability fell or one of them was asked for.
 	Models      *weak.Report     `json:"models,omitempty"`
 	Convergence *converge.Report `json:"convergence,omitempty"`
+	// Durability is there for histories of registers and sets, Recovery for
+	// those with faults.
+	Durability *durable.Report  `json:"durability,omitempty"`
+	Recovery   *recovery.Report `json:"recovery,omitempty"`
 	// Checked is how long all checks took.
 	Checked time.Duration `json:"checked_ns"`
 }

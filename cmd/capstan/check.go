@@ -225,6 +225,9 @@ func (a *app) checkFile(path string, o checkOptions) (reports.Results, error) {
 			Reason: fmt.Sprintf("only the first %d events could be read: %v", len(h.Events), readErr)})
 	}
 	res = reports.Summarize(results, h)
+	// A check that took all its time leaves time to measure.
+	ctx, cancel = context.WithTimeout(a.stop, o.timeout)
+	defer cancel()
 	measure(ctx, &res, h, stale.Options{Init: json.RawMessage(o.init), NilSaysNothing: o.nilSaysNothing()})
 	classify(ctx, &res, h, o.weak())
 	res.File, res.Checked = path, time.Since(began)

@@ -9,6 +9,8 @@ import (
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/avail"
 	"github.com/capstan-dev/capstan/checker/converge"
+	"github.com/capstan-dev/capstan/checker/durable"
+	"github.com/capstan-dev/capstan/checker/recovery"
 	"github.com/capstan-dev/capstan/checker/stale"
 	"github.com/capstan-dev/capstan/checker/weak"
 	"github.com/capstan-dev/capstan/history"
@@ -19,7 +21,7 @@ import (
 // measure adds what a history tells apart from verdicts, as far as it does: a
 // history that cannot be measured has been judged unknown by the checks.
 func measure(ctx context.Context, res *reports.Results, h *history.History, o stale.Options) {
-	if r, err := avail.Measure(h); err == nil {
+	if r, err := avail.MeasureAt(ctx, h, avail.Options{Level: o.Level}); err == nil {
 		res.Availability = &r
 	}
 	if r, ok, err := stale.Measure(ctx, h, o); ok && err == nil {
@@ -27,6 +29,13 @@ func measure(ctx context.Context, res *reports.Results, h *history.History, o st
 	}
 	if r, ok, err := converge.Measure(ctx, h); ok && err == nil {
 		res.Convergence = &r
+	}
+	lasting := durable.Options{Init: o.Init, NilSaysNothing: o.NilSaysNothing, Level: o.Level}
+	if r, ok, err := durable.Measure(ctx, h, lasting); ok && err == nil {
+		res.Durability = &r
+	}
+	if r, ok, err := recovery.Measure(ctx, h, recovery.Options{Level: o.Level}); ok && err == nil {
+		res.Recovery = &r
 	}
 }
 
