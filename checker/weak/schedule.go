@@ -34,72 +34,100 @@ func (s *sequential) schedule(ctx context.Context, g *graph, rank []int32) bool 
 	return false
 }
 
+// runner is one attempt.
+type runner struct {
+	t       *trace
+	value   []int32 // by operation: what it sees
+	left    []int32 // by value: operations that have to see it
+	now     []int32 // by key: the value
+	blocked [][]int32
+	reads   ranked
+	writes  ranked
+}
+
+func (s *sequential) runner(rank []int32) *runner {
+	t := s.t
+	r := &runner{
+		t: t, value: s.values(), left: make([]int32, len(t.ops)+s.keys),
+		now: make([]int32, s.keys), blocked: make([][]int32, s.keys), writes: ranked{rank: rank},
+	}
+	for k := range r.now {
+		r.now[k] = int32(len(t.ops) + k)
+	}
+	for _, v := range r.value {
+		if v >= 0 {
+			r.left[v]++
+		}
+	}
+	return r
+}
+
+func (r *runner) push(i int32) {
+	if r.t.writer(i) {
+		r.writes.push(i)
+	} else {
+		r.reads.push(i)
+	}
+}
+
+// next is an operation that can run now, reads first; -1: none.
+func (r *runner) next() int32 {
+	if len(r.reads.heap) > 0 {
+		return r.reads.pop()
+	}
+	for len(r.writes.heap) > 0 {
+		i := r.writes.pop()
+		key := r.t.ops[i].Key
+		wait := r.left[r.now[key]]
+		if r.value[i] == r.now[key] {
+			wait-- // the write itself has to see it
+		}
+		if wait == 0 {
+			return i
+		}
+		r.blocked[key] = append(r.blocked[key], i)
+	}
+	return -1
+}
+
+// done takes in that an operation ran.
+func (r *runner) done(i int32) {
+	key := r.t.ops[i].Key
+	if r.value[i] >= 0 {
+		r.left[r.value[i]]--
+	}
+	if r.t.writer(i) {
+		r.now[key] = i
+	}
+	for _, b := range r.blocked[key] {
+		r.writes.push(b)
+	}
+	r.blocked[key] = r.blocked[key][:0]
+}
+
 // run makes one attempt.
 func (s *sequential) run(g *graph, rank []int32) (order []int32, ok bool) {
-	t := s.t
-	degree := make([]int32, len(t.ops))
+	degree := make([]int32, len(s.t.ops))
 	for i := range g.edges {
 		degree[g.edges[i].to]++
 	}
-	value := s.values()
-	left := make([]int32, len(t.ops)+s.keys) // by value: operations that have to see it
-	now := make([]int32, s.keys)             // by key: the value
-	for k := range now {
-		now[k] = int32(len(t.ops) + k)
-	}
-	for _, v := range value {
-		if v >= 0 {
-			left[v]++
-		}
-	}
-	blocked := make([][]int32, s.keys)
-	reads, writes := ranked{}, ranked{rank: rank}
-	push := func(i int32) {
-		if t.writer(i) {
-			writes.push(i)
-		} else {
-			reads.push(i)
-		}
-	}
+	r := s.runner(rank)
 	for i, d := range degree {
 		if d == 0 {
-			push(int32(i))
+			r.push(int32(i))
 		}
 	}
-	for len(reads.heap)+len(writes.heap) > 0 {
-		from := &reads
-		if len(reads.heap) == 0 {
-			from = &writes
-		}
-		i := from.pop()
-		key := t.ops[i].Key
-		wait := left[now[key]]
-		if value[i] == now[key] {
-			wait--
-		}
-		if t.writer(i) && wait > 0 {
-			blocked[key] = append(blocked[key], i)
-			continue
-		}
-		if value[i] >= 0 {
-			left[value[i]]--
-		}
-		if t.writer(i) {
-			now[key] = i
-		}
+	for i := r.next(); i >= 0; i = r.next() {
 		order = append(order, i)
-		for _, b := range blocked[key] {
-			writes.push(b)
-		}
-		blocked[key] = blocked[key][:0]
+		r.done(i)
 		for _, e := range g.out(i) {
 			to := g.edges[e].to
 			if degree[to]--; degree[to] == 0 {
-				push(to)
+				r.push(to)
 			}
 		}
 	}
-	return order, len(order) == len(t.ops)
+	return order, len(order) == len(s.t.ops)
 }
 
 // values are what the operations see: a write, or the initial value of a key,
