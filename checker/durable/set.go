@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -18,7 +19,9 @@ type element struct {
 	op    int32         // that add's position, or any add's; -1: none
 	read  int32         // the first read that has it; -1: none
 	stamp int32         // the last read that was counted as having it
-	in    int32         // final reads that have it
+	next  int32         // what stood behind it when it was last read; -1: nothing
+	text  json.RawMessage
+	in    int32 // final reads that have it
 	place int32
 	back  bool
 	maybe bool // possibly resurrected
@@ -59,7 +62,11 @@ func (m *meter) set(key int) bool {
 			has = len(b.reads[len(b.reads)-1].has) * 9 / 8
 		}
 		r := reading{has: make([]int32, 0, has), op: int32(i), node: m.node(p.Invoke), begin: p.Invoke.Time, end: p.Complete.Time}
-		ok := value.Elements(m.Value(key, p.Complete), func(v json.RawMessage) { r.has = append(r.has, b.at(v)) })
+		last := int32(-1)
+		ok := value.Elements(m.Value(key, p.Complete), func(v json.RawMessage) {
+			last = b.behind(last, v)
+			r.has = append(r.has, last)
+		})
 		if !ok || m.ctx.Err() != nil {
 			return false
 		}
@@ -75,8 +82,25 @@ func (m *meter) set(key int) bool {
 func (b *bag) at(v json.RawMessage) int32 {
 	n := b.names.Of(v)
 	for int(n) >= len(b.elements) {
-		b.elements = append(b.elements, element{ack: never, op: -1, read: -1, stamp: -1, place: nowhere})
+		b.elements = append(b.elements, element{ack: never, op: -1, read: -1, stamp: -1, next: -1, place: nowhere})
 	}
+	if b.elements[n].text == nil {
+		b.elements[n].text = v
+	}
+	return n
+}
+
+// behind is the element v that stands behind last in a read. Reads are mostly
+// like the read before: what stood there then is tried first.
+func (b *bag) behind(last int32, v json.RawMessage) int32 {
+	if last < 0 {
+		return b.at(v)
+	}
+	if n := b.elements[last].next; n >= 0 && bytes.Equal(b.elements[n].text, v) {
+		return n
+	}
+	n := b.at(v)
+	b.elements[last].next = n
 	return n
 }
 
