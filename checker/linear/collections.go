@@ -56,7 +56,7 @@ func openQueue(ordered bool) func(*keyCalls) (problem, error) {
 			return nil, err
 		}
 		return &object[[]int32, fifo.In, fifo.Out]{
-			calls: k, model: fifo.Model(ordered), ops: ops, at: at, named: "queue patterns", needs: fifo.Needs,
+			calls: k, model: fifo.Model(ordered), ops: ops, at: at, values: values, named: "queue patterns", needs: fifo.Needs,
 			special: func(ops []spec.Op[fifo.In, fifo.Out], b spec.Budget) spec.Finding[fifo.Out] {
 				return fifo.Decide(ops, ordered, b)
 			},
@@ -86,7 +86,7 @@ func openList(k *keyCalls) (problem, error) {
 		return nil, err
 	}
 	return &object[[]int32, order.ListIn, order.ListOut]{
-		calls: k, model: order.ListModel(), ops: ops, at: at, special: order.DecideList, named: "list order", needs: order.ListNeeds,
+		calls: k, model: order.ListModel(), ops: ops, at: at, values: values, special: order.DecideList, named: "list order", needs: order.ListNeeds,
 	}, nil
 }
 
@@ -112,7 +112,7 @@ func openGrowSet(k *keyCalls) (problem, error) {
 		return nil, err
 	}
 	return &object[[]int32, order.SetIn, order.SetOut]{
-		calls: k, model: order.SetModel(), ops: ops, at: at, special: order.DecideSet, named: "set order", needs: order.SetNeeds,
+		calls: k, model: order.SetModel(), ops: ops, at: at, values: values, special: order.DecideSet, named: "set order", needs: order.SetNeeds,
 	}, nil
 }
 
@@ -162,7 +162,7 @@ func openBox[S any](model func() spec.Model[S, objects.In, int32], prefer prefer
 		if err != nil {
 			return nil, err
 		}
-		return &object[S, objects.In, int32]{calls: k, model: model(), ops: ops, at: at, needs: objects.Needs, prefer: prefer}, nil
+		return &object[S, objects.In, int32]{calls: k, model: model(), ops: ops, at: at, values: values, needs: objects.Needs, prefer: prefer}, nil
 	}
 }
 
@@ -194,7 +194,7 @@ func openPresence(k *keyCalls) (problem, error) {
 		return nil, err
 	}
 	return &object[[]int32, presence.In, presence.Out]{
-		calls: k, model: presence.Model(), ops: ops, at: at, special: presence.Decide, named: "presence", needs: presence.Needs,
+		calls: k, model: presence.Model(), ops: ops, at: at, values: values, special: presence.Decide, named: "presence", needs: presence.Needs,
 	}, nil
 }
 

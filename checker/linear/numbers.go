@@ -122,7 +122,7 @@ func openVersions(k *keyCalls) (problem, error) {
 	slices.Sort(seen)
 	seen = slices.Compact(seen)
 	return &object[order.VersionOut, order.VersionIn, order.VersionOut]{
-		calls: k, model: order.VersionsModel(initial, seen), ops: ops, at: at, named: "version order",
+		calls: k, model: order.VersionsModel(initial, seen), ops: ops, at: at, values: values, named: "version order",
 		special: func(ops []spec.Op[order.VersionIn, order.VersionOut], b spec.Budget) spec.Finding[order.VersionOut] {
 			return order.DecideVersions(ops, initial, b)
 		},

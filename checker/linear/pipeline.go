@@ -7,6 +7,7 @@ import (
 
 	"github.com/capstan-dev/capstan/checker/linear/spec"
 	"github.com/capstan-dev/capstan/checker/linear/wgl"
+	"github.com/capstan-dev/capstan/checker/value"
 )
 
 // problem is one key, ready to be decided: an object of some kind.
@@ -43,6 +44,7 @@ type object[S, In, Out any] struct {
 	model  spec.Model[S, In, Out]
 	ops    []spec.Op[In, Out] // ascending by Call
 	at     []int32            // by op: its call
+	values *value.Names       // that ops number; nil if they do not
 	needed [][]int32          // see wholeNeeds
 
 	// special is the decider made for this kind, of that name; nil if there

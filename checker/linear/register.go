@@ -65,7 +65,7 @@ func registerOf(withCAS bool) func(*keyCalls) (problem, error) {
 		}
 		n := values.Len()
 		x := &registerObject{
-			calls: k, model: chain.Model(init), ops: ops, at: at, named: "zones",
+			calls: k, model: chain.Model(init), ops: ops, at: at, values: values, named: "zones",
 			special: func(ops []registerOp, b spec.Budget) spec.Finding[chain.Out] {
 				f := chain.Decide(ops, init, n, b)
 				if f.Outcome == spec.Inapplicable { // its numbers of values mean nothing to a reader

@@ -235,7 +235,7 @@ func (x *object[S, In, Out]) words(s *shrinker[S, In, Out], t teller, w *witness
 			return text
 		}
 	}
-	if text := t.render(s.say, w.ops); text != "" {
+	if text := t.render(s.say, w.ops, x.values); text != "" {
 		return sentence(text)
 	}
 	return t.listing(w.ops) + furthest(x.model, s.ops, w.ops)

@@ -137,11 +137,11 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d ns", d)
 }
 
-var placeholder = regexp.MustCompile(`\{(\d+)(?:<(\d+))?\}`)
+var placeholder = regexp.MustCompile(`\{(=?)(\d+)(?:<(\d+))?\}`)
 
 // render fills in what a decider says, see spec.Conflict; "" if it speaks of an
 // operation that is not shown.
-func (t teller) render(say string, ops []shown) string {
+func (t teller) render(say string, ops []shown, values *value.Names) string {
 	missing := false
 	find := func(digits string) *shown {
 		n, err := strconv.Atoi(digits)
@@ -154,14 +154,22 @@ func (t teller) render(say string, ops []shown) string {
 	}
 	text := placeholder.ReplaceAllStringFunc(say, func(s string) string {
 		m := placeholder.FindStringSubmatch(s)
-		a := find(m[1])
-		if m[2] == "" {
+		if m[1] != "" {
+			n, err := strconv.Atoi(m[2])
+			missing = missing || err != nil || values == nil
+			if missing {
+				return ""
+			}
+			return short(values.Text(int32(n)))
+		}
+		a := find(m[2])
+		if m[3] == "" {
 			if a == nil {
 				return ""
 			}
 			return answered(a)
 		}
-		b := find(m[2])
+		b := find(m[3])
 		if a == nil || b == nil {
 			return ""
 		}

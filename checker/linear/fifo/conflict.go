@@ -90,25 +90,25 @@ func (d *decider) finish(c spec.Conflict) spec.Conflict {
 func (d *decider) sayValue(f flaw) spec.Conflict {
 	switch f.kind {
 	case fromNowhere:
-		return spec.Conflict{Ops: []int32{f.a}, Say: fmt.Sprintf("{%d} returned %d, which nobody ever enqueued", f.a, d.ops[f.a].Out.V)}
+		return spec.Conflict{Ops: []int32{f.a}, Say: fmt.Sprintf("{%d} returned {=%d}, which nobody ever enqueued", f.a, d.ops[f.a].Out.V)}
 	case twice:
 		return spec.Conflict{Ops: []int32{f.a, f.b, f.c},
-			Say: fmt.Sprintf("both {%d} and {%d} returned %d, which only {%d} enqueued, once", f.b, f.c, d.ops[f.c].Out.V, f.a)}
+			Say: fmt.Sprintf("both {%d} and {%d} returned {=%d}, which only {%d} enqueued, once", f.b, f.c, d.ops[f.c].Out.V, f.a)}
 	}
 	return spec.Conflict{Ops: []int32{f.a, f.b},
-		Say: fmt.Sprintf("{%d} returned %d, and did so {%d<%d} before {%d} began to enqueue it", f.b, d.ops[f.b].Out.V, f.b, f.a, f.a)}
+		Say: fmt.Sprintf("{%d} returned {=%d}, and did so {%d<%d} before {%d} began to enqueue it", f.b, d.ops[f.b].Out.V, f.b, f.a, f.a)}
 }
 
 func (d *decider) sayOrder(f flaw) spec.Conflict {
 	a, b := &d.values[f.a], &d.values[f.b]
 	x, y := d.ops[a.enq].In.V, d.ops[b.enq].In.V
-	came := fmt.Sprintf("{%d} had returned {%d<%d} before {%d} began, so %d was before %d in the queue", a.enq, a.enq, b.enq, b.enq, x, y)
+	came := fmt.Sprintf("{%d} had returned {%d<%d} before {%d} began, so {=%d} was before {=%d} in the queue", a.enq, a.enq, b.enq, b.enq, x, y)
 	if f.kind == overtook {
 		return spec.Conflict{Ops: []int32{a.enq, b.enq, a.deq, b.deq},
-			Say: fmt.Sprintf("%s; yet {%d} took %d and returned {%d<%d} before {%d}, which took %d, began", came, b.deq, y, b.deq, a.deq, a.deq, x)}
+			Say: fmt.Sprintf("%s; yet {%d} took {=%d} and returned {%d<%d} before {%d}, which took {=%d}, began", came, b.deq, y, b.deq, a.deq, a.deq, x)}
 	}
 	c := spec.Conflict{Ops: []int32{a.enq, b.enq, b.deq}}
-	c.Say = fmt.Sprintf("%s; yet {%d} took %d, and nothing had taken %d by then", came, b.deq, y, x)
+	c.Say = fmt.Sprintf("%s; yet {%d} took {=%d}, and nothing had taken {=%d} by then", came, b.deq, y, x)
 	if n := len(f.pairs); n > 0 {
 		for k := max(0, n-maxPairs); k < n; k++ {
 			c.Ops = append(c.Ops, d.values[f.pairs[k]].enq, d.crashed[k])
@@ -125,7 +125,7 @@ func (d *decider) sayNotEmpty(e int32, chain []int32) spec.Conflict {
 	for _, i := range chain {
 		v := &d.values[i]
 		c.Ops = append(c.Ops, v.enq)
-		names = append(names, fmt.Sprint(d.ops[v.enq].In.V))
+		names = append(names, fmt.Sprintf("{=%d}", d.ops[v.enq].In.V))
 		if v.stuck() {
 			most = max(most, d.rank(i))
 			if t := d.taker(d.rank(i)); t >= 0 && d.ops[t].Call <= d.ops[e].Return {

@@ -314,11 +314,11 @@ func TestSay(t *testing.T) {
 		want string
 	}{
 		{[]op{enq(1, 0, 1), enq(2, 2, 3), deq(Out{V: 2}, 4, 5), deq(Out{V: 1}, 6, 7)},
-			"{0} had returned {0<1} before {1} began, so 1 was before 2 in the queue; yet {2} took 2 and returned {2<3} before {3}, which took 1, began"},
+			"{0} had returned {0<1} before {1} began, so {=1} was before {=2} in the queue; yet {2} took {=2} and returned {2<3} before {3}, which took {=1}, began"},
 		{[]op{enq(1, 0, 1), enq(2, 2, 3), deq(Out{V: 2}, 4, 5)},
-			"{0} had returned {0<1} before {1} began, so 1 was before 2 in the queue; yet {2} took 2, and nothing had taken 1 by then"},
+			"{0} had returned {0<1} before {1} began, so {=1} was before {=2} in the queue; yet {2} took {=2}, and nothing had taken {=1} by then"},
 		{[]op{enq(1, 0, 1), deq(Out{Empty: true}, 2, 3)},
-			"{1} found the queue empty, yet {0} had returned {0<1} before it began, and nothing had taken 1 by then"},
+			"{1} found the queue empty, yet {0} had returned {0<1} before it began, and nothing had taken {=1} by then"},
 	} {
 		f := Decide(c.ops, true, spec.Budget{})
 		if len(f.Conflicts) != 1 || f.Conflicts[0].Say != c.want {

@@ -160,7 +160,7 @@ func (s *growSet) include(r int32) bool {
 		e := &s.info[slot]
 		if e.read == r+1 {
 			s.add(o.Return, func() spec.Conflict {
-				return conflict(s.ops, fmt.Sprintf("{%d} returned %d twice, but a set has an element once", r, v), r, s.by[slot])
+				return conflict(s.ops, fmt.Sprintf("{%d} returned {=%d} twice, but a set has an element once", r, v), r, s.by[slot])
 			})
 			return false
 		}
@@ -204,7 +204,7 @@ func (s *growSet) incomparable(r int32) {
 		}
 	}
 	s.add(max(s.ops[r].Return, s.ops[small].Return), func() spec.Conflict {
-		return conflict(s.ops, fmt.Sprintf("{%d} has %d and not %d, {%d} has %d and not %d: whichever of them was added first, one read missed it",
+		return conflict(s.ops, fmt.Sprintf("{%d} has {=%d} and not {=%d}, {%d} has {=%d} and not {=%d}: whichever of them was added first, one read missed it",
 			small, x, y, r, y, x), small, r, s.by[s.slots.Of(x)], s.by[s.slots.Of(y)])
 	})
 }
@@ -215,15 +215,15 @@ func (s *growSet) sayPair(p pair) spec.Conflict {
 	first, second := &s.ops[y], &s.ops[x]
 	switch {
 	case !first.In.Add && second.In.Add:
-		return conflict(s.ops, fmt.Sprintf("%s, yet {%d} does not have %d", before, y, second.In.V), x, y)
+		return conflict(s.ops, fmt.Sprintf("%s, yet {%d} does not have {=%d}", before, y, second.In.V), x, y)
 	case !first.In.Add:
 		v := s.missing(first, second)
-		return conflict(s.ops, fmt.Sprintf("%s and had %d, yet {%d} does not", before, v, y), x, y, s.by[s.slots.Of(v)])
+		return conflict(s.ops, fmt.Sprintf("%s and had {=%d}, yet {%d} does not", before, v, y), x, y, s.by[s.slots.Of(v)])
 	case !second.In.Add:
-		return conflict(s.ops, fmt.Sprintf("{%d} had %d and returned {%d<%d} before {%d} began to add it", x, first.In.V, x, y, y), x, y)
+		return conflict(s.ops, fmt.Sprintf("{%d} had {=%d} and returned {%d<%d} before {%d} began to add it", x, first.In.V, x, y, y), x, y)
 	}
 	r := s.levels[s.info[s.slots.Of(first.In.V)].level]
-	return conflict(s.ops, fmt.Sprintf("%s, yet {%d} has %d and not %d", before, r, first.In.V, second.In.V), x, y, r)
+	return conflict(s.ops, fmt.Sprintf("%s, yet {%d} has {=%d} and not {=%d}", before, r, first.In.V, second.In.V), x, y, r)
 }
 
 // missing is an element that large has and small does not.

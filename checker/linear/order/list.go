@@ -145,7 +145,7 @@ func (l *list) sound(r int32) bool {
 		}
 		if l.lastRead[slot] == r+1 {
 			l.add(o.Return, func() spec.Conflict {
-				return conflict(l.ops, fmt.Sprintf("{%d} returned %d twice, which {%d} appended once", r, v, l.by[slot]), r, l.by[slot])
+				return conflict(l.ops, fmt.Sprintf("{%d} returned {=%d} twice, which {%d} appended once", r, v, l.by[slot]), r, l.by[slot])
 			})
 			return false
 		}
@@ -155,7 +155,7 @@ func (l *list) sound(r int32) bool {
 }
 
 func sayUnknown(r, v int32, done string) string {
-	return fmt.Sprintf("{%d} returned %d, which nobody ever %s", r, v, done)
+	return fmt.Sprintf("{%d} returned {=%d}, which nobody ever %s", r, v, done)
 }
 
 // prefix is false if read r is no prefix of the longest one.
@@ -176,7 +176,7 @@ func (l *list) prefix(r int32) bool {
 	}
 	a, b := l.by[l.slots.Of(mine[k])], l.by[l.slots.Of(whole[k])]
 	l.add(max(l.ops[r].Return, l.ops[l.longest].Return), func() spec.Conflict {
-		return conflict(l.ops, fmt.Sprintf("{%d} has %d at position %d and {%d} has %d there: no list can have been both",
+		return conflict(l.ops, fmt.Sprintf("{%d} has {=%d} at position %d and {%d} has {=%d} there: no list can have been both",
 			r, mine[k], k+1, l.longest, whole[k]), r, l.longest, a, b)
 	})
 	return false
@@ -199,16 +199,16 @@ func (l *list) sayPair(p pair) spec.Conflict {
 	first, second := &l.ops[y], &l.ops[x]
 	switch {
 	case !first.In.Append && second.In.Append:
-		return conflict(l.ops, fmt.Sprintf("%s, yet {%d} does not have %d", before, y, second.In.V), x, y)
+		return conflict(l.ops, fmt.Sprintf("%s, yet {%d} does not have {=%d}", before, y, second.In.V), x, y)
 	case !first.In.Append:
 		v := second.Out.List[len(first.Out.List)]
-		return conflict(l.ops, fmt.Sprintf("%s and had %d, yet {%d} does not", before, v, y), x, y, l.by[l.slots.Of(v)])
+		return conflict(l.ops, fmt.Sprintf("%s and had {=%d}, yet {%d} does not", before, v, y), x, y, l.by[l.slots.Of(v)])
 	case !second.In.Append:
-		return conflict(l.ops, fmt.Sprintf("{%d} had %d and returned {%d<%d} before {%d} began to append it", x, first.In.V, x, y, y), x, y)
+		return conflict(l.ops, fmt.Sprintf("{%d} had {=%d} and returned {%d<%d} before {%d} began to append it", x, first.In.V, x, y, y), x, y)
 	case l.place[l.slots.Of(second.In.V)] == 0:
-		return conflict(l.ops, fmt.Sprintf("%s, yet {%d} has %d and not %d", before, l.longest, first.In.V, second.In.V), x, y, l.longest)
+		return conflict(l.ops, fmt.Sprintf("%s, yet {%d} has {=%d} and not {=%d}", before, l.longest, first.In.V, second.In.V), x, y, l.longest)
 	}
-	return conflict(l.ops, fmt.Sprintf("%s, yet {%d} has %d before %d", before, l.longest, first.In.V, second.In.V), x, y, l.longest)
+	return conflict(l.ops, fmt.Sprintf("%s, yet {%d} has {=%d} before {=%d}", before, l.longest, first.In.V, second.In.V), x, y, l.longest)
 }
 
 // ListNeeds says which operations must stay if one stays, so that any part of

@@ -384,7 +384,7 @@ func versioned() object[VersionOut, VersionIn, VersionOut] {
 	}
 	o.Prepare = updatesOnly[VersionIn, VersionOut](func(in VersionIn) bool { return in.Write })
 	o.Decide = func(ops []versionOp) spec.Finding[VersionOut] { return DecideVersions(ops, initial, spec.Budget{}) }
-	o.says = []string{"already at the start", "which is 1", "both made", "made with", "in it", "can have made", "that had begun by then", "which made it", "made version", "found version", "older", "assumed"}
+	o.says = []string{"already at the start", "which is {=1}", "both made", "made with", "in it", "can have made", "that had begun by then", "which made it", "made version", "found version", "older", "assumed"}
 	o.live = func(r *rand.Rand) (func(int) VersionIn, func(VersionIn) VersionOut) {
 		s := initial
 		return func(i int) VersionIn { return o.In(r, i) }, func(in VersionIn) VersionOut {

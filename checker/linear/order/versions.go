@@ -150,7 +150,7 @@ func (d *versions) old(run []int32) {
 		case o.Out.Version < d.initial.Version:
 			d.alone(i, fmt.Sprintf("{%d} found version %d, but it was version %d already at the start", i, o.Out.Version, d.initial.Version))
 		case o.Out.V != d.initial.V:
-			d.alone(i, fmt.Sprintf("{%d} found %d in version %d, which is %d", i, o.Out.V, o.Out.Version, d.initial.V))
+			d.alone(i, fmt.Sprintf("{%d} found {=%d} in version %d, which is {=%d}", i, o.Out.V, o.Out.Version, d.initial.V))
 		default:
 			d.group[i] = 1
 		}
@@ -185,13 +185,13 @@ func (d *versions) version(run []int32) {
 		}
 		if w := v.write; w >= 0 && d.ops[w].In.V != o.Out.V {
 			d.add(o.Return, func() spec.Conflict {
-				return conflict(d.ops, fmt.Sprintf("{%d} found %d in version %d, which {%d} made with %d", i, o.Out.V, number, w, d.ops[w].In.V), i, w)
+				return conflict(d.ops, fmt.Sprintf("{%d} found {=%d} in version %d, which {%d} made with {=%d}", i, o.Out.V, number, w, d.ops[w].In.V), i, w)
 			})
 			continue
 		}
 		if r := v.read; r >= 0 && d.ops[r].Out.V != o.Out.V {
 			d.add(max(o.Return, d.ops[r].Return), func() spec.Conflict {
-				return conflict(d.ops, fmt.Sprintf("{%d} found %d in version %d, {%d} found %d in it", r, d.ops[r].Out.V, number, i, o.Out.V), r, i)
+				return conflict(d.ops, fmt.Sprintf("{%d} found {=%d} in version %d, {%d} found {=%d} in it", r, d.ops[r].Out.V, number, i, o.Out.V), r, i)
 			})
 			continue
 		}
@@ -281,7 +281,7 @@ func (d *versions) sayUnmade(k, next int32, others []int32) spec.Conflict {
 	v := &d.all[k]
 	r, z := v.read, v.deadline
 	of := []int32{r}
-	say := fmt.Sprintf("{%d} found %d in version %d, but no write of %d can have made that version", r, d.ops[r].Out.V, v.number, d.ops[r].Out.V)
+	say := fmt.Sprintf("{%d} found {=%d} in version %d, but no write of {=%d} can have made that version", r, d.ops[r].Out.V, v.number, d.ops[r].Out.V)
 	if next >= 0 {
 		of = append(of, next, z)
 		say += fmt.Sprintf(": {%d} returned with version %d {%d<%d} before {%d} began", z, d.ops[z].Out.Version, z, next, next)

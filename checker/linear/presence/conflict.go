@@ -206,9 +206,9 @@ func (d *decider) lacked(f broken) int {
 
 func (d *decider) say(f broken) string {
 	x, v := f.failed, d.ops[f.failed].In.V
-	text := fmt.Sprintf("{%d} found %d there", x, v)
+	text := fmt.Sprintf("{%d} found {=%d} there", x, v)
 	if k := d.kinds[x]; k == readAbsent || k == flipUp {
-		text = fmt.Sprintf("{%d} found %d not there", x, v)
+		text = fmt.Sprintf("{%d} found {=%d} not there", x, v)
 	}
 	did, lacked := "added", "removed"
 	if d.lacked(f) == 1 {

@@ -94,8 +94,9 @@ type Conflict struct {
 	Blind []int32
 	// At is the completion that made them contradict each other.
 	At int64
-	// Say tells why, in words in which {3} stands for operation 3 and {3<5}
-	// for the time between the return of operation 3 and the call of 5, e.g.
+	// Say tells why, in words in which {3} stands for operation 3, {=7} for
+	// value number 7, where the operations number values, and {3<5} for the
+	// time between the return of operation 3 and the call of 5, e.g.
 	// "{3} returned {3<5} before {5} began".
 	Say string
 }
