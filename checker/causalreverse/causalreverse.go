@@ -91,15 +91,17 @@ func (c *check) load(h *history.History, pairs []history.Pair) error {
 		default:
 			return fmt.Errorf("event %d has f %q, but causal-reverse knows read, write and insert only", p.Invoke.Index, p.F())
 		}
-		if p.Outcome() == history.Fail {
-			continue
+		// That of a failed write must not be seen; if it is, it counts.
+		if p.Outcome() != history.Fail {
+			c.d.Writes++
 		}
-		c.d.Writes++
 		n := c.names.Of(p.Invoke.Value)
 		for int(n) >= len(c.writes) {
 			c.writes = append(c.writes, write{begin: -1, end: -1})
 		}
-		if c.writes[n].begin >= 0 {
+		if before := &c.writes[n]; before.begin >= 0 && before.Outcome() != history.Fail && p.Outcome() == history.Fail {
+			continue
+		} else if before.begin >= 0 && before.Outcome() != history.Fail {
 			return fmt.Errorf("event %d writes %s a second time; causal-reverse needs unique values", p.Invoke.Index, c.names.Text(n))
 		}
 		w := write{Pair: p, begin: at[p.Invoke], end: -1}

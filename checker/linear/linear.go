@@ -328,9 +328,20 @@ func (l *linear) blame(why string) string {
 		}
 		return "not decided before the deadline"
 	case spec.OutOfMemory:
-		return fmt.Sprintf("not decided within %d MiB of memory", l.o.Memory>>20)
+		return "not decided within " + size(l.o.Memory) + " of memory"
 	}
 	return why
+}
+
+// size is a number of bytes in words.
+func size(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 1<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // open decodes one key.

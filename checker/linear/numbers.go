@@ -12,10 +12,15 @@ import (
 	"github.com/capstan-dev/capstan/history"
 )
 
+// number reads a whole number, so small that the sum of all in a history fits
+// 64 bits.
 func number(v json.RawMessage) (int64, bool) {
 	n, err := strconv.ParseInt(string(v), 10, 64)
-	return n, err == nil
+	const most = 1 << 40
+	return n, err == nil && n > -most && n < most
 }
+
+const aNumber = "a whole number below 2^40"
 
 // openCounter opens a counter whose adds return nothing.
 func openCounter(k *keyCalls) (problem, error) {
@@ -28,7 +33,7 @@ func openCounter(k *keyCalls) (problem, error) {
 		if v == put {
 			in.Verb = tally.Add
 			if in.Delta, ok = number(c.in); !ok {
-				return in, 0, false, c.want("a whole number")
+				return in, 0, false, c.want(aNumber)
 			}
 			return in, 0, true, nil
 		}
@@ -36,7 +41,7 @@ func openCounter(k *keyCalls) (problem, error) {
 			return in, 0, false, nil
 		}
 		if out, ok = number(c.out); !ok {
-			return in, 0, false, c.wantResult("a whole number")
+			return in, 0, false, c.wantResult(aNumber)
 		}
 		return in, out, true, nil
 	})
@@ -58,14 +63,14 @@ func openAddGet(k *keyCalls) (problem, error) {
 		ok := false
 		if in.Add = v == put; in.Add {
 			if in.Delta, ok = number(c.in); !ok {
-				return in, out, false, c.want("a whole number")
+				return in, out, false, c.want(aNumber)
 			}
 		}
 		if !c.ok() {
 			return in, out, in.Add, nil
 		}
 		if out.V, ok = number(c.out); !ok {
-			return in, out, false, c.wantResult("the counter's new value, a whole number")
+			return in, out, false, c.wantResult("the counter's new value, " + aNumber)
 		}
 		return in, out, true, nil
 	})
@@ -107,7 +112,7 @@ func openVersions(k *keyCalls) (problem, error) {
 			return in, out, false, c.wantResult("[version, value]")
 		default:
 			if out.Version, pair = number(version); !pair {
-				return in, out, false, c.wantResult("[version, value] with a whole number for a version")
+				return in, out, false, c.wantResult("[version, value] with a whole number below 2^40 for a version")
 			}
 			out.V = values.Of(val)
 		}

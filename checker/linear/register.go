@@ -81,8 +81,8 @@ func registerOf(withCAS bool) func(*keyCalls) (problem, error) {
 			tell: func(x *registerObject, c *candidate[chain.In, chain.Out], base teller, show []shown) (string, []shown) {
 				t := newRegisterTeller(x, c, base, show)
 				t.values, t.init, t.failed = values, init, failed
-				text := t.tell()
-				return text + t.relaxed(), t.support
+				c.suffix = t.relaxed()
+				return t.tell(), t.support
 			},
 		}
 		return x, nil

@@ -163,7 +163,7 @@ func (t *registerTeller) thinAir() string {
 	}
 	s := fmt.Sprintf("%s at %s, but nothing ever wrote %s.", t.saw(o), t.returned(&o.shown), t.value(v))
 	for _, f := range t.failed {
-		if f.sets == v {
+		if f.sets == v && f.pair.Invoke != o.pair.Invoke {
 			t.support = append(t.support, f.shown)
 			s += fmt.Sprintf(" Its writer, %s, failed at event %d, so it certainly did not happen.", who(&f.shown), f.pair.Complete.Index)
 			break

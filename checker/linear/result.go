@@ -89,11 +89,11 @@ func (l *linear) result(stop *atomic.Bool, h *history.History, t *history.Table,
 		if len(open) > 0 {
 			res.Reason += " Undecided" + onKeys(open, len(results)) + "."
 		}
-	case acknowledged == 0:
-		res.Verdict, res.Reason = checker.Unknown, "the history has no acknowledged (ok) operation"
 	case len(open) > 0:
 		res.Verdict = checker.Unknown
 		res.Reason = open[0].reason + onKeys(open, len(results)) + fmt.Sprintf(" (%s operations)", thousands(open[0].counts.calls))
+	case acknowledged == 0:
+		res.Verdict, res.Reason = checker.Unknown, "the history has no acknowledged (ok) operation"
 	default:
 		res.Reason = fmt.Sprintf("no violation found in %s operations", thousands(d.Ops))
 		if len(results) > 1 || results[0].name != "" {

@@ -25,6 +25,7 @@ type candidate[In, Out any] struct {
 	culprit int64   // the completion that made the history illegal
 	shrunk  bool    // nothing more can be taken away
 	say     string  // of the decider, if ops has all that it speaks of
+	suffix  string  // to be said in any case
 }
 
 // shrinker makes candidates small.

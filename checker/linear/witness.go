@@ -232,13 +232,13 @@ func (x *object[S, In, Out]) words(s *shrinker[S, In, Out], t teller, w *witness
 			}
 		}
 		if text != "" {
-			return text
+			return text + s.suffix
 		}
 	}
 	if text := t.render(s.say, w.ops, x.values); text != "" {
-		return sentence(text)
+		return sentence(text) + s.suffix
 	}
-	return t.listing(w.ops) + furthest(x.model, s.ops, w.ops)
+	return t.listing(w.ops) + furthest(x.model, s.ops, w.ops[:len(s.ops)]) + s.suffix
 }
 
 func sentence(s string) string {

@@ -259,7 +259,7 @@ func longest[S, In, Out any](m spec.Model[S, In, Out], ops []spec.Op[In, Out]) [
 				outs = m.Outs(s, ops[i].In)
 			}
 			for _, out := range outs {
-				if next, ok := m.Step(s, ops[i].In, out); ok {
+				if next, ok := m.Step(s, ops[i].In, out); ok && !(ops[i].Crashed && m.Equal(next, s)) {
 					path = append(path, i)
 					try(done|1<<i, next)
 					path = path[:len(path)-1]
@@ -284,8 +284,11 @@ func (t teller) faults(windows []history.Window, p history.Pair) string {
 		if f.Begin > end || f.End < p.Invoke.Time || f.StartErr != "" {
 			continue
 		}
-		fmt.Fprintf(&s, " Fault %s was in force from %s", f.Fault, t.seconds(f.Start))
-		if f.Stopped {
+		fmt.Fprintf(&s, " Fault %s was in force", f.Fault)
+		if !t.timeless {
+			fmt.Fprintf(&s, " from %s", t.seconds(f.Start))
+		}
+		if f.Stopped && !t.timeless {
 			fmt.Fprintf(&s, " to %s", t.seconds(f.Stop))
 		}
 		if side := f.Sides[p.Invoke.Node]; side != "" {

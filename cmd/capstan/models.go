@@ -82,7 +82,7 @@ func (o checkOptions) checker(name string) (checker.Checker, error) {
 		if name != "register" && name != "cas-register" {
 			return nil, fmt.Errorf("--consistency goes with registers, not with model %q", name)
 		}
-		return nil, fmt.Errorf("--consistency %s: not built yet", o.consistency)
+		return weak.New(o.consistency, o.weak())
 	}
 	all := allModels()
 	if same, ok := linear.Aliases()[name]; ok {
