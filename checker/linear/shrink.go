@@ -35,6 +35,7 @@ type shrinker[S, In, Out any] struct {
 	candidate[In, Out]
 	full  []spec.Op[In, Out] // before any was relaxed
 	part  bool               // ops are a part of the history to begin with
+	must  map[int32]bool     // positions in object.ops that must stay: what a decider speaks of, or an excuse
 	needs [][]int32
 	fixed []bool // must stay: without a rule what needs what, all that may change the state
 }
@@ -138,6 +139,47 @@ func (s *shrinker[S, In, Out]) shrink(keep []bool) {
 	s.ops = kept(s.ops, keep)
 }
 
+const (
+	maxExcused = 8   // operations of a witness that excuses are looked for
+	maxExcuses = 400 // operations that are tried, the latest first
+)
+
+// fairly shrinks, and again as long as some operation that was taken away would
+// have made the rest right: without it, or what stands in its way, the witness
+// says nothing. What needs what is told for legal histories, so that a
+// release may be left that lacks its acquire.
+func (s *shrinker[S, In, Out]) fairly() {
+	all, origin := s.ops, s.origin
+	s.must = map[int32]bool{}
+	for range 4 {
+		s.ops, s.full, s.origin = slices.Clone(all), slices.Clone(all), slices.Clone(origin)
+		s.shrink(s.window())
+		i, found := s.excuse(all, origin)
+		if !found {
+			return
+		}
+		s.must[i] = true
+	}
+}
+
+// excuse is an operation with which a small witness would be legal.
+func (s *shrinker[S, In, Out]) excuse(all []spec.Op[In, Out], origin []int32) (at int32, found bool) {
+	if len(s.ops) > maxExcused {
+		return 0, false
+	}
+	for i := len(all) - 1; i >= max(0, len(all)-maxExcuses) && !s.budget.Stopped(); i-- {
+		if slices.Contains(s.origin, origin[i]) {
+			continue
+		}
+		with := append(slices.Clone(s.ops), all[i])
+		slices.SortStableFunc(with, func(a, b spec.Op[In, Out]) int { return cmp.Compare(a.Call, b.Call) })
+		if !s.illegal(with, probeSteps) {
+			return origin[i], true
+		}
+	}
+	return 0, false
+}
+
 // indexed is the list with -1 for what is not kept.
 func indexed(list []int32, keep []bool) []int32 {
 	out := slices.Clone(list)
@@ -162,13 +204,19 @@ func kept[T any](all []T, keep []bool) []T {
 // relate finds out what needs what.
 func (s *shrinker[S, In, Out]) relate() {
 	s.fixed = make([]bool, len(s.ops))
+	for i := range s.fixed {
+		s.fixed[i] = s.must[s.origin[i]]
+	}
 	if s.x.needs != nil {
 		s.needs = s.x.needs(s.ops)
+		if len(s.must) > 0 {
+			s.fill(s.fixed) // what those need must stay as well
+		}
 		return
 	}
 	s.needs = make([][]int32, len(s.ops))
 	for i := range s.ops {
-		s.fixed[i] = !s.x.pure(&s.ops[i])
+		s.fixed[i] = s.fixed[i] || !s.x.pure(&s.ops[i])
 	}
 }
 
@@ -188,8 +236,7 @@ func (s *shrinker[S, In, Out]) close(keep []bool) {
 func (s *shrinker[S, In, Out]) fill(keep []bool) {
 	var work []int
 	for i := range keep {
-		keep[i] = keep[i] || s.fixed[i]
-		if keep[i] {
+		if keep[i] = keep[i] || s.fixed[i]; keep[i] {
 			work = append(work, i)
 		}
 	}

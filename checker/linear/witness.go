@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,8 +71,7 @@ func (x *object[S, In, Out]) witnesses(d decision, sc *scene, b spec.Budget, mos
 	if len(out) == 0 {
 		s := &shrinker[S, In, Out]{x: x, budget: b}
 		s.locate(d.frontier, len(d.conflicts) == 0)
-		s.full = slices.Clone(s.ops)
-		s.safely(func() { s.shrink(s.window()) })
+		s.safely(s.fairly)
 		out = append(out, x.witness(s, sc))
 	}
 	slices.SortStableFunc(out, byTime)
@@ -105,6 +105,9 @@ func (x *object[S, In, Out]) fromConflict(c spec.Conflict, b spec.Budget) (s *sh
 	}
 	if !s.illegal(s.ops, probeSteps) {
 		return nil, false
+	}
+	if x.tell == nil {
+		s.must = spokenOf(c.Say)
 	}
 	keep := make([]bool, len(s.ops))
 	for i := range keep {
@@ -152,6 +155,22 @@ func (s *shrinker[S, In, Out]) take(c spec.Conflict) bool {
 		s.ops = append(s.ops, o)
 	}
 	return true
+}
+
+// spokenOf are the operations that a decider's words name.
+func spokenOf(say string) map[int32]bool {
+	named := map[int32]bool{}
+	for _, m := range placeholder.FindAllStringSubmatch(say, -1) {
+		if m[1] != "" {
+			continue
+		}
+		for _, digits := range m[2:] {
+			if n, err := strconv.Atoi(digits); err == nil {
+				named[int32(n)] = true
+			}
+		}
+	}
+	return named
 }
 
 // maxNeeded bounds what is added to the operations of a conflict.
