@@ -262,16 +262,38 @@ func (s *settler) history() *History {
 			h.Events[i].Time = time.Duration(i)
 		}
 	}
-	if slices.IsSortedFunc(h.Events, byTime) {
-		return h
+	if !slices.IsSortedFunc(h.Events, byTime) {
+		if _, err := Pairs(h); err != nil {
+			h.reorder(byTime)
+		}
+		for i := 1; i < len(h.Events); i++ {
+			h.Events[i].Time = max(h.Events[i].Time, h.Events[i-1].Time)
+		}
 	}
-	if _, err := Pairs(h); err != nil {
-		h.reorder(byTime)
-	}
-	for i := 1; i < len(h.Events); i++ {
-		h.Events[i].Time = max(h.Events[i].Time, h.Events[i-1].Time)
-	}
+	h.number()
 	return h
+}
+
+// number gives the events new indexes, in their order, if two of them have the
+// same: an index names one event.
+func (h *History) number() {
+	ascending := true
+	for i := 1; i < len(h.Events) && ascending; i++ {
+		ascending = h.Events[i-1].Index < h.Events[i].Index
+	}
+	if ascending {
+		return
+	}
+	seen := make(map[int]bool, len(h.Events))
+	for i := range h.Events {
+		if seen[h.Events[i].Index] {
+			for j := range h.Events {
+				h.Events[j].Index = j
+			}
+			return
+		}
+		seen[h.Events[i].Index] = true
+	}
 }
 
 // reorder sorts the events, unless they are sorted already or calls would no

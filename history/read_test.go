@@ -197,6 +197,23 @@ func TestRoundTripJSON(t *testing.T) {
 	})
 }
 
+// An index names one event: where two events share one, all get new ones.
+func TestIndexesAreUnique(t *testing.T) {
+	h, err := history.Read(strings.NewReader(`{"index":0,"time":1,"process":0,"type":"invoke","f":"write","value":1}
+{"index":0,"time":2,"process":0,"type":"ok","f":"write","value":1}
+{"index":0,"time":3,"process":0,"type":"invoke","f":"read","value":null}
+{"index":7,"time":4,"process":0,"type":"ok","f":"read","value":1}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range h.Events {
+		if e.Index != i {
+			t.Errorf("event %d has index %d", i, e.Index)
+		}
+	}
+}
+
 func TestEventJSONIsTheLine(t *testing.T) {
 	e := history.Event{Index: 4, Time: 9, Process: -1, Kind: history.Info, F: "start-partition", Value: raw("[ 1,\n2 ]")}
 	b, err := json.Marshal(e)

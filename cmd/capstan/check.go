@@ -216,6 +216,10 @@ func (a *app) checkFile(path string, o checkOptions) (reports.Results, error) {
 		res.Reason = err.Error()
 		return res, err
 	}
+	if _, err := history.NewTable(h); err != nil && !history.CompletionOnly(h) {
+		res.Reason = err.Error()
+		return res, errors.Join(readErr, fmt.Errorf("%s: %w", path, err))
+	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(a.stop, o.timeout)
 	defer cancel()

@@ -56,9 +56,15 @@ func classify(ctx context.Context, res *reports.Results, h *history.History, o w
 	if !fell && (o.Linearizable == "" || o.Linearizable == checker.Valid.String()) {
 		return
 	}
-	if r, err := weak.Classify(ctx, h, o); err == nil {
-		res.Models = &r
+	r, err := weak.Classify(ctx, h, o)
+	if err != nil {
+		return
 	}
+	// Linearizability was not asked for, but falls with what it implies.
+	if o.Linearizable == "" && len(r.Refuted) > 0 && weak.Implies(weak.Linearizable, r.Refuted[0].Model) {
+		r.AlsoRefuted = append(r.AlsoRefuted, weak.Linearizable)
+	}
+	res.Models = &r
 }
 
 // level is the run's consistency level in the target's words.

@@ -38,7 +38,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify HISTORY CERTIFICATE",
 		Short: "Follow the linearizations that check --certificate wrote",
-		Long: `Replays each key's linearization: every acknowledged operation is in it once, in
+		Long: `Replays each key's linearization: every acknowledged operation that says something is in it once, in
 an order that real time allows, and the object answers each as recorded. It
 takes one pass and shares no code with the deciders. Give the same --model and
 options as to check.`,
