@@ -78,7 +78,7 @@ func TestReadOrder(t *testing.T) {
 		"by index where all have one": {
 			[]string{fmt.Sprintf(line, "ok", 1, 9, 7), fmt.Sprintf(line, "invoke", 1, 3, 2)}, "2@3 7@9"},
 		"the file's where indexes repeat": {
-			[]string{fmt.Sprintf(line, "invoke", 1, 3, 5), fmt.Sprintf(line, "ok", 1, 9, 5)}, "5@3 5@9"},
+			[]string{fmt.Sprintf(line, "invoke", 1, 3, 5), fmt.Sprintf(line, "ok", 1, 9, 5)}, "0@3 1@9"},
 		"times that go back are pulled along": {
 			[]string{fmt.Sprintf(line, "invoke", 1, 5, 0), fmt.Sprintf(line, "ok", 1, 9, 1), fmt.Sprintf(line, "invoke", 2, 8, 2)},
 			"0@5 1@9 2@9"},
