@@ -57,6 +57,7 @@ func judgeCausal(ctx context.Context, t *trace, matrix []int32) (*causality, err
 	if err := c.g.clocks(ctx, &c.clocks, c.order); err != nil {
 		return nil, err
 	}
+	c.g.given, c.g.past = len(c.g.edges), &c.clocks
 	return c, c.reads(ctx)
 }
 
@@ -98,12 +99,12 @@ func (c *causality) know(r, other int32) {
 			c.cf = append(c.cf, edge{other, found, r, known})
 		}
 	case found == initial:
-		c.causal.add(t, r, 2, func() violation {
+		c.causal.add(t, r, c.g.least(2), func() violation {
 			return c.overwritten(r, other)
 		})
 	case other == found:
 	case c.before(found, other):
-		c.causal.add(t, r, 3, func() violation { return c.overwritten(r, other) })
+		c.causal.add(t, r, c.g.least(3), func() violation { return c.overwritten(r, other) })
 	default:
 		c.disagree = c.disagree || other > found
 	}
@@ -113,12 +114,12 @@ func (c *causality) know(r, other int32) {
 // found.
 func (c *causality) overwritten(r, other int32) violation {
 	found := c.t.from[r]
-	second := c.g.path(other, r, nil, 0, noLimit)
+	second := c.g.path(quest{a: other, b: r})
 	ops := opsOf(second)
 	if found == initial {
 		return newViolation(Causal, r, ops, "{%d} found the initial value, yet it knew {%d}: %s", r, other, tellPath(second))
 	}
-	first := c.g.path(found, other, nil, 0, noLimit)
+	first := c.g.path(quest{a: found, b: other})
 	return newViolation(Causal, r, append(ops, opsOf(first)...),
 		"{%d} found what {%d} wrote, yet it knew {%d}, which came after that. The first comes before the second: %s. The second was known: %s",
 		r, found, other, tellPath(first), tellPath(second))
@@ -206,7 +207,7 @@ func (g *graph) ground(e edge) []edge {
 	if g.given > 0 {
 		below = min(below, int32(g.given))
 	}
-	return g.path(from, to, nil, 0, below)
+	return g.path(quest{a: from, b: to, below: below})
 }
 
 // judgeConvergence: the causal order and what reads say about concurrent
@@ -219,7 +220,7 @@ func (c *causality) judgeConvergence(ctx context.Context) (order []int32, bad *v
 	if err := c.reads(ctx); err != nil {
 		return nil, nil, err
 	}
-	g := &graph{t: c.t, edges: append(slices.Clone(c.g.edges), c.cf...), given: len(c.g.edges)}
+	g := &graph{t: c.t, edges: append(slices.Clone(c.g.edges), c.cf...), given: len(c.g.edges), past: c.g.past}
 	c.cf = nil
 	g.index()
 	order, ok := g.order(nil)

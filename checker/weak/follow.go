@@ -85,18 +85,18 @@ func (f *follower) read(r, piece, before int32) {
 	f.discover(key, piece, t.pos[r])
 	if w == initial {
 		if gone := f.any[key]; gone >= 0 {
-			f.tally.add(t, r, 4, func() violation { return f.tell(r, gone, piece) })
+			f.tally.add(t, r, f.c.g.least(4), func() violation { return f.tell(r, gone, piece) })
 		}
 		return
 	}
 	f.show(key, w, piece, t.pos[r])
 	if before >= 0 && t.from[before] != w && f.since[w].at <= t.pos[before] {
-		f.tally.add(t, r, 6, func() violation { return f.tellAgain(r, before, piece) })
+		f.tally.add(t, r, f.c.g.least(6), func() violation { return f.tellAgain(r, before, piece) })
 		return
 	}
 	for _, reader := range f.first[w] {
 		if t.pos[reader] < f.behind[key][t.chain[reader]] {
-			f.tally.add(t, r, 5, func() violation { return f.tell(r, f.after(key, w, piece), piece) })
+			f.tally.add(t, r, f.c.g.least(5), func() violation { return f.tell(r, f.after(key, w, piece), piece) })
 			return
 		}
 	}
@@ -186,16 +186,10 @@ func (f *follower) sight(w, r, piece int32) []edge {
 
 // hadReadBy is a way from w to other that begins with a read of w.
 func (f *follower) hadReadBy(other, w int32) []edge {
-	t := f.c.t
-	for _, r := range f.first[w] {
-		switch step := []edge{{w, r, -1, readFrom}}; {
-		case r == other:
-			return step
-		case t.pos[r] < f.c.of(other)[t.chain[r]]:
-			return append(step, f.c.g.path(r, other, nil, 0, noLimit)...)
-		}
+	if !f.hadRead(other, w) {
+		return nil
 	}
-	return nil
+	return f.c.g.path(quest{a: w, b: other, reads: true})
 }
 
 // tell: gone was visible to r, which found something older.

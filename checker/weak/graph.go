@@ -29,7 +29,9 @@ type graph struct {
 	given   int     // if not 0, edges beyond it were inferred from those before it only
 	first   []int32 // by operation: its first edge in next
 	next    []int32 // edges by from
+	past    *clocks // of the edges that were given; nil: not known
 	visited int     // operations looked at by path
+	room    scratch
 }
 
 // index sorts the edges by their origin, by counting.
@@ -144,7 +146,7 @@ const noLimit = 1<<31 - 1
 // maxStarts and maxVisited bound the search for a shorter cycle.
 const (
 	maxStarts  = 500
-	maxVisited = 1 << 19
+	maxVisited = 1 << 21
 )
 
 // cycle is a short cycle, given the operations that are not behind one.
@@ -161,8 +163,7 @@ func (g *graph) cycle(order []int32) []edge {
 			continue
 		}
 		starts++
-		// Steps along one process count once in the end.
-		if path := g.path(i, i, clear, 4*len(best), noLimit); path != nil && len(path) < len(best) {
+		if path := g.path(quest{a: i, b: i, avoid: clear, limit: len(best)}); path != nil && len(path) < len(best) {
 			best = path
 		}
 	}
@@ -185,66 +186,7 @@ func (g *graph) walkBack(clear []bool) []edge {
 		seen[start] = true
 		start = before[start]
 	}
-	return g.path(start, start, clear, 0, noLimit)
-}
-
-// path is the shortest way from a to b, at least one edge long, that avoids
-// some operations, and is shorter than limit edges if that is not 0;
-// below is the number of the first edge that must not be used.
-func (g *graph) path(a, b int32, avoid []bool, limit int, below int32) []edge {
-	by := map[int32]int32{} // operation -> edge that led to it
-	depth := map[int32]int{a: 0}
-	queue := []int32{a}
-	for len(queue) > 0 {
-		i := queue[0]
-		queue = queue[1:]
-		g.visited++
-		d := depth[i] + 1
-		if limit > 0 && d >= limit {
-			return nil
-		}
-		for _, e := range g.out(i) {
-			to := g.edges[e].to
-			if avoid != nil && avoid[to] || e >= below {
-				continue
-			}
-			if to == b {
-				return g.unwind(e, a, by)
-			}
-			if _, seen := by[to]; !seen && to != a {
-				by[to], depth[to] = e, d
-				queue = append(queue, to)
-			}
-		}
-	}
-	return nil
-}
-
-func (g *graph) unwind(e, a int32, by map[int32]int32) []edge {
-	var path []edge
-	for {
-		path = append(path, g.edges[e])
-		from := g.edges[e].from
-		if from == a {
-			break
-		}
-		e = by[from]
-	}
-	slices.Reverse(path)
-	return shorten(path)
-}
-
-// shorten joins steps along one process.
-func shorten(path []edge) []edge {
-	short := path[:0]
-	for _, e := range path {
-		if n := len(short); n > 0 && e.kind == program && short[n-1].kind == program {
-			short[n-1].to = e.to
-			continue
-		}
-		short = append(short, e)
-	}
-	return short
+	return g.path(quest{a: start, b: start, avoid: clear})
 }
 
 // clocks holds for each operation and chain how many operations of the chain
