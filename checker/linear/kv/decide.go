@@ -33,6 +33,11 @@ func Decide(ops []Op, b spec.Budget) spec.Finding[Out] {
 		r := reduce(ops, ix, plan)
 		f := r.decide(b)
 		twofold = twofold || r.twofold
+		if tries == 1 && f.Outcome == spec.Illegal {
+			if certain := r.certain(f.Conflicts); len(certain) > 0 {
+				return spec.Finding[Out]{Outcome: spec.Illegal, Conflicts: certain}
+			}
+		}
 		if f.Outcome != spec.Illegal || tries == 1 && len(r.open) == 0 {
 			return f
 		}
@@ -75,6 +80,31 @@ func (r *reduction) sum(all spec.Conflict, tries int, twofold bool) spec.Finding
 	}
 	return spec.Finding[Out]{Outcome: spec.Illegal, Conflicts: []spec.Conflict{all}}
 }
+
+// certain are the gets that no pieces make up, which are wrong whatever the
+// others are; and then what else is said, of others than them.
+func (r *reduction) certain(said []spec.Conflict) []spec.Conflict {
+	out := impossible(r.ops, r.ix)
+	if len(out) == 0 {
+		return nil
+	}
+	wrong := map[int32]bool{}
+	for _, c := range out {
+		wrong[c.Ops[0]] = true
+	}
+	if len(r.open) == 0 { // else it is so in one way only
+		for _, c := range said {
+			if !slices.ContainsFunc(c.Ops, func(i int32) bool { return wrong[i] }) {
+				out = append(out, c)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b spec.Conflict) int { return cmp.Compare(a.At, b.At) })
+	return out[:min(len(out), most)]
+}
+
+// most conflicts are enough for anyone.
+const most = 100
 
 func (r *reduction) decide(b spec.Budget) spec.Finding[Out] {
 	if len(r.conflicts) > 0 {
@@ -127,25 +157,6 @@ func (r *reduction) date(c *spec.Conflict) {
 			c.At = max(c.At, ret)
 		}
 	}
-}
-
-// Needs gives for each operation those that must stay in the history if it
-// does, so that what stays of a legal history is legal: those of the pieces
-// that it saw, and of the pieces before it if it was seen. Where that is not
-// clear, all need all.
-func Needs(ops []Op) [][]int32 {
-	if ix, err := newIndex(ops); err == nil {
-		if r := reduce(ops, ix, nil); len(r.conflicts) == 0 && len(r.open) == 0 {
-			return chain.Needs(r.out)
-		}
-	}
-	needs := make([][]int32, len(ops))
-	all := make([]int32, len(ops))
-	for i := range all {
-		all[i] = int32(i)
-		needs[i] = all
-	}
-	return needs
 }
 
 // reduction is the history as one of a register. Operation i sets value i+1, 0
@@ -215,7 +226,7 @@ func (r *reduction) value(s string, get int32) int32 {
 		if i == none && s != "" {
 			r.report(spec.Conflict{
 				Ops: append(r.parts(get), get),
-				Say: fmt.Sprintf("{%d} returned something that does not come of what was put and appended", get),
+				Say: foreign(get),
 			})
 			v = r.stray(s)
 		}
@@ -240,6 +251,10 @@ func (r *reduction) value(s string, get int32) int32 {
 }
 
 const none = -1
+
+func foreign(get int32) string {
+	return fmt.Sprintf("{%d} returned something that does not come of what was put and appended", get)
+}
 
 func (r *reduction) stray(s string) int32 {
 	v, ok := r.strays[s]
@@ -315,7 +330,7 @@ func (r *reduction) disagree(i int32, whole string, get int32) int32 {
 }
 
 func (r *reduction) report(c spec.Conflict) {
-	if r.date(&c); len(r.conflicts) < 100 {
+	if r.date(&c); len(r.conflicts) < most {
 		r.conflicts = append(r.conflicts, c)
 	}
 }
