@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/capstan-dev/capstan/checker/value"
 	"github.com/capstan-dev/capstan/history"
@@ -36,10 +37,11 @@ type Input struct {
 	// found.
 	LeftOut int
 
-	h      *history.History
-	keys   []string
-	nodes  []string
-	values *value.Names
+	h        *history.History
+	keys     []string
+	nodes    []string
+	values   *value.Names
+	timeless bool // the times are positions: the file had none
 }
 
 // FromHistory decodes a history of registers: read, write, cas. Errors name the
@@ -52,7 +54,7 @@ func FromHistory(h *history.History, o Options) (*Input, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode history: %w", err)
 	}
-	in := &Input{h: h, keys: t.Keys, values: value.NewNames()}
+	in := &Input{h: h, keys: t.Keys, values: value.NewNames(), timeless: timeless(h)}
 	init := in.values.Of(o.Init)
 	nodes := map[string]int32{}
 	for key := range t.Keys {
@@ -83,6 +85,16 @@ func FromHistory(h *history.History, o Options) (*Input, error) {
 	}
 	slices.SortFunc(in.Ops, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
 	return in, nil
+}
+
+// timeless is true if each time is the event's position.
+func timeless(h *history.History) bool {
+	for i := range h.Events {
+		if h.Events[i].Time != time.Duration(i) {
+			return false
+		}
+	}
+	return true
 }
 
 // decode fills in what an operation found and set; use is false if it says

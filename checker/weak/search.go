@@ -41,15 +41,18 @@ func (g *graph) path(q quest) []edge {
 	if s.past == nil { // program order alone leads to the end of the history
 		s.low, s.high = min(q.a, q.b)-slack, max(q.a, q.b)+slack
 	}
-	way := s.run()
-	if way != nil || s.past != nil && s.most > 0 {
+	all := s.low <= 0 && int(s.high) >= len(g.t.ops)-1
+	if way := s.run(); way != nil || all && s.most > 0 {
 		return way
 	}
 	s = g.searcher(q)
 	if q.limit < noLimit {
 		s.limit, s.most = 4*q.limit, maxNear
 	}
-	return s.run()
+	if way := s.run(); len(way) < q.limit {
+		return way
+	}
+	return nil
 }
 
 // searcher is one search.

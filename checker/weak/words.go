@@ -58,11 +58,14 @@ func (in *Input) deed(t *trace, i int32) string {
 	return "cas from " + in.values.Text(o.See) + " to " + in.values.Text(o.Set) + on
 }
 
-// place is e.g. (n2, 12.004 s).
+// place is e.g. (n2, 12.004 s), or (n2, event 12) if there are no times.
 func (in *Input) place(t *trace, i int32) string {
 	o := &t.ops[i]
 	e := &in.h.Events[in.Calls[o.Note][0]]
 	at := fmt.Sprintf("%.3f s", e.Time.Seconds())
+	if in.timeless {
+		at = fmt.Sprintf("event %d", e.Index)
+	}
 	if e.Node != "" {
 		at = e.Node + ", " + at
 	}
