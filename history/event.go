@@ -73,3 +73,14 @@ func (e *Event) Unmet() bool {
 type History struct {
 	Events []Event
 }
+
+// Timeless is true if the times are the positions of the events: what a history
+// gets that came without any. They mean nothing then.
+func (h *History) Timeless() bool {
+	for i := range h.Events {
+		if h.Events[i].Time != time.Duration(i) {
+			return false
+		}
+	}
+	return true
+}

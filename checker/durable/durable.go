@@ -217,7 +217,7 @@ func Measure(ctx context.Context, h *history.History, o Options) (r Report, ok b
 			return r, false, ctx.Err()
 		}
 	}
-	m.r.Level, m.r.Object, m.r.Timeless = o.Level, object, timeless(h)
+	m.r.Level, m.r.Object, m.r.Timeless = o.Level, object, h.Timeless()
 	return m.report(), true, nil
 }
 
@@ -247,15 +247,6 @@ func objectOf(h *history.History) string {
 		return Register
 	}
 	return ""
-}
-
-func timeless(h *history.History) bool {
-	for i := range h.Events {
-		if h.Events[i].Time != time.Duration(i) {
-			return false
-		}
-	}
-	return true
 }
 
 // meter collects the figures over all keys.

@@ -48,11 +48,7 @@ type scene struct {
 }
 
 func newScene(h *history.History) *scene {
-	s := &scene{timeless: true, windows: history.Windows(h)}
-	for i := range h.Events {
-		s.timeless = s.timeless && h.Events[i].Time == time.Duration(i)
-	}
-	return s
+	return &scene{timeless: h.Timeless(), windows: history.Windows(h)}
 }
 
 // witnesses explains an illegal key. Every conflict of a special decider is one;

@@ -152,7 +152,7 @@ func Measure(ctx context.Context, h *history.History, o Options) (r Report, ok b
 		return r, false, fmt.Errorf("measure recovery: %w", err)
 	}
 	o.Run, o.Window, o.Slack = cmp.Or(o.Run, 10), cmp.Or(o.Window, 20), cmp.Or(o.Slack, 2)
-	r = Report{Level: o.Level, Run: o.Run, Window: o.Window, Slack: o.Slack, Timeless: timeless(h), Faults: []Fault{}}
+	r = Report{Level: o.Level, Run: o.Run, Window: o.Window, Slack: o.Slack, Timeless: h.Timeless(), Faults: []Fault{}}
 	for i, w := range line.Windows {
 		after := line.Phases[2*i+2]
 		f := Fault{Fault: after.Fault, Name: w.Fault, Healed: after.From, Until: after.To, Proven: w.Healed, Rows: []Row{}}
@@ -171,15 +171,6 @@ func Measure(ctx context.Context, h *history.History, o Options) (r Report, ok b
 		return r, false, err
 	}
 	return r, true, agreement(ctx, h, t, line, r.Faults)
-}
-
-func timeless(h *history.History) bool {
-	for i := range h.Events {
-		if h.Events[i].Time != time.Duration(i) {
-			return false
-		}
-	}
-	return true
 }
 
 // call is one call as far as it matters here.

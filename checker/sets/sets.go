@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/value"
 	"github.com/capstan-dev/capstan/history"
 )
 
@@ -93,8 +94,7 @@ type check struct {
 	ctx      context.Context
 	reads    []call
 	elements []element
-	ints     map[int64]int32
-	texts    map[string]int32
+	names    *value.Names
 	settled  moment // final reads are invoked after it
 	stale    []time.Duration
 	res      checker.Result
@@ -106,7 +106,7 @@ func (s set) Check(ctx context.Context, h *history.History) (checker.Result, err
 	if history.CompletionOnly(h) && len(h.Events) > 0 {
 		return checker.Result{Verdict: checker.Unknown, Reason: "the history has completions only: without invocations nothing tells what a read must have seen"}, nil
 	}
-	c := check{o: s.o, ctx: ctx, ints: map[int64]int32{}, texts: map[string]int32{}}
+	c := check{o: s.o, ctx: ctx, names: value.NewNames()}
 	c.d.Found = map[string]int{}
 	if err := c.load(h); err != nil {
 		return checker.Result{}, err
@@ -189,59 +189,11 @@ func (c *check) add(x *call) {
 
 // id finds or makes the element.
 func (c *check) id(v json.RawMessage) int32 {
-	if n, ok := integer(v); ok {
-		id, known := c.ints[n]
-		if !known {
-			id = c.create(v)
-			c.ints[n] = id
-		}
-		return id
+	n := c.names.Of(v)
+	for int(n) >= len(c.elements) {
+		c.elements = append(c.elements, element{text: c.names.Text(int32(len(c.elements))), unknown: true, stamp: -1})
 	}
-	text := canonical(v)
-	id, known := c.texts[text]
-	if !known {
-		id = c.create(json.RawMessage(text))
-		c.texts[text] = id
-	}
-	return id
-}
-
-func (c *check) create(v json.RawMessage) int32 {
-	c.elements = append(c.elements, element{text: string(v), unknown: true, stamp: -1})
-	return int32(len(c.elements) - 1)
-}
-
-// integer reads a JSON integer of up to 18 digits.
-func integer(v []byte) (n int64, ok bool) {
-	digits := v
-	if len(v) > 0 && v[0] == '-' {
-		digits = v[1:]
-	}
-	if len(digits) == 0 || len(digits) > 18 || digits[0] == '0' && len(v) > 1 {
-		return 0, false
-	}
-	for _, d := range digits {
-		if d < '0' || d > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(d-'0')
-	}
-	if len(digits) < len(v) {
-		n = -n
-	}
-	return n, true
-}
-
-func canonical(v json.RawMessage) string {
-	dec := json.NewDecoder(strings.NewReader(string(v)))
-	dec.UseNumber()
-	var x any
-	if dec.Decode(&x) == nil {
-		if b, err := json.Marshal(x); err == nil {
-			return string(b)
-		}
-	}
-	return string(v)
+	return n
 }
 
 // members calls f for every element of a read's array.

@@ -124,7 +124,7 @@ func Measure(ctx context.Context, h *history.History, o Options) (r Report, ok b
 		}
 	}
 	m.r.Level = o.Level
-	m.r.Timeless = timeless(h)
+	m.r.Timeless = h.Timeless()
 	return m.report(), true, nil
 }
 
@@ -146,15 +146,6 @@ func Registers(h *history.History) bool {
 		}
 	}
 	return reads && sets
-}
-
-func timeless(h *history.History) bool {
-	for i := range h.Events {
-		if h.Events[i].Time != time.Duration(i) {
-			return false
-		}
-	}
-	return true
 }
 
 type scope struct{ by, name string }
