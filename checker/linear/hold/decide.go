@@ -18,9 +18,9 @@ import (
 //
 // A lock without owners is decided so too if each owner acquires and releases
 // in turn: then nobody can have released for another. Otherwise it is toggled
-// as late as can be, see sweep; Illegal then comes with a Frontier in place of
-// conflicts: the shortest illegal prefix ends after that call and before the
-// next.
+// as late as can be, see sweep; Illegal then comes with a Frontier (the shortest
+// illegal prefix ends after that call and before the next), and with a conflict
+// only if a small one is found, see explain.
 //
 // Inapplicable are, for locks with owners, operations of one owner that overlap
 // (equal times do) and crashed ones after which their owner went on, unless
@@ -39,7 +39,7 @@ func Decide(l Lock, ops []spec.Op[In, Out], b spec.Budget) spec.Finding[Out] {
 	var f spec.Finding[Out]
 	switch {
 	case !l.Owned && (w.why != "" || len(w.conflicts) > 0):
-		f = sweep(ops, w.byCall, b)
+		f = sweep(l, ops, w.byCall, b)
 	case w.why != "":
 		f = spec.Finding[Out]{Outcome: spec.Inapplicable, Why: w.why}
 	default:

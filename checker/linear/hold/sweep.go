@@ -14,7 +14,7 @@ import (
 // is done first, of those that were called the one that returns first, crashed
 // ones last. Waiting only adds to the operations that can be chosen from, and
 // of two of a kind the one with the later return can wait longer.
-func sweep(ops []op, byCall []int32, b spec.Budget) spec.Finding[Out] {
+func sweep(l Lock, ops []op, byCall []int32, b spec.Budget) spec.Finding[Out] {
 	returns := make([]int32, 0, len(ops))
 	for i := range ops {
 		if !ops[i].Crashed {
@@ -40,7 +40,7 @@ func sweep(ops []op, byCall []int32, b spec.Budget) spec.Finding[Out] {
 			next := i
 			if wants != ops[i].In.Verb {
 				if next = pending[wants].next(done); next == none {
-					return spec.Finding[Out]{Outcome: spec.Illegal, Frontier: ops[byCall[called-1]].Call}
+					return spec.Finding[Out]{Outcome: spec.Illegal, Frontier: ops[byCall[called-1]].Call, Conflicts: explain(l, ops, ops[i].Return, b)}
 				}
 			}
 			done[next] = true

@@ -59,6 +59,8 @@ func (w *walk) overlap(a, b *holding) spec.Conflict {
 	switch {
 	case a.last != none:
 		say = fmt.Sprintf("{%d} holds the lock until {%d} at least, which began {%d<%d} after {%d} had returned with the lock too", a.first, a.last, b.first, a.last, b.first)
+	case w.later:
+		say = fmt.Sprintf("{%d} holds the lock, and nothing that can have released it had begun when {%d} returned with it too", a.first, b.first)
 	case w.next[a.first] != none:
 		say = fmt.Sprintf("{%d} holds the lock and it was not released as often as acquired; yet {%d} returned with it", a.first, b.first)
 	}
@@ -67,7 +69,7 @@ func (w *walk) overlap(a, b *holding) spec.Conflict {
 
 // inside: b, of which only the release returned, lies within a.
 func (w *walk) inside(a, b *holding) spec.Conflict {
-	say := fmt.Sprintf("{%d} began {%d<%d} after {%d} had returned with the lock, which was never released; yet it released it, as if {%d} had succeeded in between", b.last, a.first, b.last, a.first, b.first)
+	say := fmt.Sprintf("{%d} began {%d<%d} after {%d} had returned with the lock, which had not been released when it returned; yet it released it, as if {%d} had succeeded in between", b.last, a.first, b.last, a.first, b.first)
 	if a.last != none {
 		say = fmt.Sprintf("{%d} began {%d<%d} after {%d} had returned with the lock and returned {%d<%d} before its release {%d} began; so {%d} cannot have succeeded in between", b.last, a.first, b.last, a.first, b.last, a.last, a.last, b.first)
 	}
