@@ -78,8 +78,8 @@ and any other history the model that its operations suggest.`,
 	cmd.Flags().StringVar(&total, "total", "", "`SUM` of all accounts of a bank (default: what most reads have)")
 	cmd.Flags().BoolVar(&o.debt, "negative-balances", false, "accounts of a bank may have debts")
 	cmd.Flags().StringVar(&certificate, "certificate", "", "write the linearization of each key to `FILE`, for `capstan verify`")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "time for each file, after which the verdict is unknown")
-	cmd.Flags().StringVar(&memory, "memory", "4GiB", "memory bound, above which the verdict is unknown")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "time to judge each file, apart from reading it, after which the verdict is unknown")
+	cmd.Flags().StringVar(&memory, "memory", "4GiB", "memory bound of the check, apart from the history itself, above which the verdict is unknown")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one results object a line")
 	return cmd
 }
