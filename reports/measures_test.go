@@ -27,7 +27,7 @@ func TestMeasurements(t *testing.T) {
 			Undecided: []weak.Undecided{{Model: weak.Sequential, Reason: "too much"}},
 		},
 		Staleness: &stale.Report{
-			All: stale.Group{Reads: 10, Stale: 1, Age: stale.Ages{P50: after, P99: after, Max: after}, Versions: stale.Counts{P50: 2, P99: 2, Max: 2}},
+			All:    stale.Group{Reads: 10, Stale: 1, Age: stale.Ages{P50: after, P99: after, Max: after}, Versions: stale.Counts{P50: 2, P99: 2, Max: 2}},
 			Groups: []stale.Group{{By: stale.ByPhase, Name: "before", Reads: 4}, {By: stale.ByNode, Name: "n7", Reads: 4}}, Delta: after,
 		},
 		Durability: &durable.Report{

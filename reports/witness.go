@@ -137,12 +137,15 @@ func makeBox(o operation, x func(time.Duration) float64, y float64) box {
 		end = "never known"
 	}
 	b.Title = fmt.Sprintf("%s by %s, %s, from %s to %s", o.Label(), o.Who(), o.Outcome, seconds(o.Start), end)
-	// A label that does not fit to the right of its box goes to the left.
-	if room := laneLeft + laneWidth - left; room < 7*float64(len([]rune(b.Label))) {
-		b.TextX, b.Anchor = right-4, "end"
-		if b.Open {
-			b.TextX = laneLeft + laneWidth - 4
-		}
+	// A label goes into its box, or else behind it, or else before it.
+	const glyphWidth = 7.3
+	text := glyphWidth*float64(len([]rune(b.Label))) + 8
+	switch {
+	case width >= text:
+	case laneLeft+laneWidth-left-width >= text:
+		b.TextX = left + width + 4
+	case left-laneLeft >= text:
+		b.TextX, b.Anchor = left-4, "end"
 	}
 	return b
 }
