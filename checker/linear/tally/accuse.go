@@ -160,52 +160,93 @@ func (w *court) conflict(b bound) spec.Conflict {
 		return w.tell(b.read, fmt.Sprintf("{%d} returned %d, but all adds are of %d", b.read, sum, b.limit), []int32{b.read})
 	case b.after != none:
 		return w.behind(b)
-	case w.sign == 0:
-	case b.high != (w.sign > 0):
-		return w.short(b)
-	default:
+	case w.sign != 0 && b.high == (w.sign > 0):
 		if c, ok := w.beyond(b); ok {
 			return c
 		}
 	}
-	ops := []int32{b.read}
-	for i := range w.ops {
-		if o := &w.ops[i]; o.In.Verb == Add && o.In.Delta != 0 && o.Call <= w.ops[b.read].Return {
-			ops = append(ops, int32(i))
-		}
-	}
-	word := "at least"
-	if b.high {
-		word = "at most"
-	}
-	say := fmt.Sprintf("{%d} returned %d, but the adds that had returned before it began, with any of those that had begun when it returned, make %s %d", b.read, sum, word, b.limit)
-	return w.tell(b.read, say, ops)
+	return w.alone(b)
 }
 
-// short: a read lacks adds that returned before it began, all of one sign.
-func (w *court) short(b bound) spec.Conflict {
-	read := &w.ops[b.read]
-	ops, got := []int32{b.read}, int64(0)
-	for k := 0; got <= w.sign*read.Out; k++ {
-		i := w.byReturn[k]
-		if o := &w.ops[i]; o.In.Verb == Add && o.In.Delta != 0 {
-			ops, got = append(ops, i), got+w.sign*o.In.Delta
+// alone: a read breaks a bound that needs no other read. What may make it right
+// are all adds of the one sign that had begun when it returned; of those of the
+// other sign that had returned before it began, the fewest that refute it are
+// named.
+func (w *court) alone(b bound) spec.Conflict {
+	read, way := &w.ops[b.read], int64(-1)
+	if b.high {
+		way = 1
+	}
+	may, must, most := []int32{}, []int32{}, int64(0)
+	for i := range w.ops {
+		switch o := &w.ops[i]; {
+		case o.In.Verb == Read || o.In.Delta == 0:
+		case o.In.Delta*way > 0 && o.Call <= read.Return:
+			may, most = append(may, int32(i)), most+o.In.Delta
+		case o.In.Delta*way < 0 && o.Return < read.Call:
+			must = append(must, int32(i))
 		}
 	}
-	say := fmt.Sprintf("{%d} returned %d, but adds of %d in all (%d of them) had returned before it began", b.read, read.Out, w.sign*got, len(ops)-1)
-	return w.tell(b.read, say, ops)
+	left := most
+	w.largestFirst(must)
+	for k, i := range must {
+		if left*way < read.Out*way {
+			must = must[:k]
+			break
+		}
+		left += w.ops[i].In.Delta
+	}
+	return w.tell(b.read, w.sayAlone(b, most, left-most, len(may), len(must)), slices.Concat([]int32{b.read}, may, must))
+}
+
+// sayAlone: adds that make most may have taken effect, adds that make least must
+// have, so and so many.
+func (w *court) sayAlone(b bound, most, least int64, may, must int) string {
+	kind, limit := "adds of less than 0", "it must have seen at least"
+	if b.high {
+		kind, limit = "adds of more than 0", "it can have seen at most"
+	}
+	if b.high && w.sign > 0 || !b.high && w.sign < 0 {
+		kind = "adds"
+	}
+	say := fmt.Sprintf("{%d} returned %d, but ", b.read, w.ops[b.read].Out)
+	before := fmt.Sprintf("adds of %d in all (%d of them) had returned before it began", least, must)
+	begun := fmt.Sprintf("all %s that had begun when it returned (%d of them) make %d", kind, may, most)
+	switch {
+	case may == 0 && must == 0:
+		return say + fmt.Sprintf("no %s had begun when it returned", kind)
+	case may == 0 && w.sign != 0:
+		return say + before
+	case may == 0:
+		return say + before + fmt.Sprintf(", and no %s had begun when it returned", kind)
+	case must == 0:
+		return say + begun
+	}
+	return say + before + ", and " + begun + fmt.Sprintf(", so that %s %d", limit, most+least)
+}
+
+// largestFirst so that few adds make much.
+func (w *court) largestFirst(adds []int32) {
+	amount := func(i int32) int64 { return max(w.ops[i].In.Delta, -w.ops[i].In.Delta) }
+	slices.SortStableFunc(adds, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(amount(b), amount(a)), cmp.Compare(w.ops[a].Return, w.ops[b].Return))
+	})
 }
 
 // behind: a read lacks adds that ran entirely after an earlier read.
 func (w *court) behind(b bound) spec.Conflict {
 	first, second := &w.ops[b.after], &w.ops[b.read]
 	say := fmt.Sprintf("{%d} returned %d, {%d<%d} before {%d} began; yet that returned %d", b.after, first.Out, b.after, b.read, b.read, second.Out)
-	ops, got := []int32{b.after, b.read}, w.sign*first.Out
-	for k := 0; k < len(w.byCall) && got <= w.sign*second.Out; k++ {
-		i := w.byCall[k]
+	var between []int32
+	for _, i := range w.byCall {
 		if o := &w.ops[i]; o.In.Verb == Add && o.Call > first.Return && o.Return < second.Call && o.In.Delta != 0 {
-			ops, got = append(ops, i), got+w.sign*o.In.Delta
+			between = append(between, i)
 		}
+	}
+	w.largestFirst(between)
+	ops, got := []int32{b.after, b.read}, w.sign*first.Out
+	for k := 0; k < len(between) && got <= w.sign*second.Out; k++ {
+		ops, got = append(ops, between[k]), got+w.sign*w.ops[between[k]].In.Delta
 	}
 	if n := len(ops) - 2; n > 0 {
 		say = fmt.Sprintf("{%d} returned %d; then adds of %d in all (%d of them) began and returned before {%d} began; yet that returned %d", b.after, first.Out, w.sign*got-first.Out, n, b.read, second.Out)

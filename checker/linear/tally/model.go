@@ -2,7 +2,13 @@
 // and reads of the sum.
 package tally
 
-import "github.com/capstan-dev/capstan/checker/linear/spec"
+import (
+	"cmp"
+	"slices"
+	"sort"
+
+	"github.com/capstan-dev/capstan/checker/linear/spec"
+)
 
 // Verb is what is asked of a counter.
 type Verb uint8
@@ -52,20 +58,42 @@ func Model() spec.Model[int64, In, int64] {
 	}
 }
 
-// Needs says which operations must stay if one stays: a read needs all adds.
-// Any part of a legal history that is closed under this is legal.
+// Needs says which operations must stay if one stays: a read needs all adds that
+// had begun when it returned. A read that is wrong whatever other reads say
+// needs what its conflict names only: any other add makes it no better. Any part
+// of a legal history that is closed under this is legal.
 func Needs(ops []spec.Op[In, int64]) [][]int32 {
-	var adds []int32
+	needs := make([][]int32, len(ops))
+	var reads, adds []int32
 	for i := range ops {
-		if ops[i].In.Verb == Add {
+		switch {
+		case ops[i].In.Verb == Add:
 			adds = append(adds, int32(i))
+		case !ops[i].Crashed:
+			reads = append(reads, int32(i))
 		}
 	}
-	needs := make([][]int32, len(ops))
-	for i := range ops {
-		if ops[i].In.Verb == Read && !ops[i].Crashed {
-			needs[i] = adds
+	byCall := func(a, b int32) int { return cmp.Compare(ops[a].Call, ops[b].Call) }
+	slices.SortFunc(adds, byCall)
+	for _, i := range reads {
+		n := sort.Search(len(adds), func(k int) bool { return ops[adds[k]].Call > ops[i].Return })
+		needs[i] = adds[:n:n]
+	}
+	for _, c := range Decide(ops, spec.Budget{}).Conflicts {
+		if read, alone := onlyRead(ops, c.Ops); alone {
+			needs[read] = c.Ops
 		}
 	}
 	return needs
+}
+
+// onlyRead is the read of a conflict that has one.
+func onlyRead(ops []op, ids []int32) (read int32, alone bool) {
+	n := 0
+	for _, i := range ids {
+		if ops[i].In.Verb == Read {
+			read, n = i, n+1
+		}
+	}
+	return read, n == 1
 }
