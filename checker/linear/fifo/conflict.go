@@ -87,6 +87,34 @@ func (d *decider) finish(c spec.Conflict) spec.Conflict {
 	return c
 }
 
+// unknown looks for dequeues of what nobody had enqueued by then, whether or not
+// values repeat.
+func (d *decider) unknown() (out []spec.Conflict) {
+	enqueues := map[int32][]int32{}
+	for i := range d.ops {
+		if in := d.ops[i].In; !in.Deq {
+			enqueues[in.V] = append(enqueues[in.V], int32(i))
+		}
+	}
+	for i := range d.ops {
+		o := &d.ops[i]
+		if !o.In.Deq || o.Crashed || o.Out.Empty {
+			continue
+		}
+		of := enqueues[o.Out.V]
+		if slices.ContainsFunc(of, func(e int32) bool { return d.ops[e].Call <= o.Return }) {
+			continue
+		}
+		c := d.sayValue(flaw{kind: fromNowhere, a: int32(i)})
+		if len(of) > 0 {
+			c.Say = fmt.Sprintf("{%d} returned {=%d}, which nobody had begun to enqueue by then", i, o.Out.V)
+		}
+		out = append(out, d.finish(c))
+	}
+	slices.SortStableFunc(out, func(a, b spec.Conflict) int { return cmp.Compare(a.At, b.At) })
+	return out[:min(len(out), maxConflicts)]
+}
+
 func (d *decider) sayValue(f flaw) spec.Conflict {
 	switch f.kind {
 	case fromNowhere:

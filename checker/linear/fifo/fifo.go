@@ -40,7 +40,9 @@ type decider struct {
 }
 
 // Decide is exact, with crashed operations and with dequeues that found
-// nothing, in O(n log n) time. It is Inapplicable if a value is enqueued twice.
+// nothing, in O(n log n) time. If a value is
+// enqueued twice it is Inapplicable, unless a dequeue returned what nobody
+// enqueued by then.
 //
 // It looks for the patterns of Henzinger, Sezgin and Vafeiadis (Aspect-oriented
 // linearizability proofs, CONCUR 2013): a value from nowhere, taken twice, or
@@ -55,6 +57,9 @@ func Decide(ops []spec.Op[In, Out], ordered bool, b spec.Budget) spec.Finding[Ou
 		return spec.Finding[Out]{Why: spec.OutOfMemory}
 	}
 	if !d.load() {
+		if conflicts := d.unknown(); len(conflicts) > 0 {
+			return spec.Finding[Out]{Outcome: spec.Illegal, Conflicts: conflicts}
+		}
 		return spec.Finding[Out]{Outcome: spec.Inapplicable, Why: "a value is enqueued twice"}
 	}
 	for _, pass := range []func(){d.match, d.order, d.empty} {

@@ -97,6 +97,45 @@ func TestNeeds(t *testing.T) {
 	})
 }
 
+// repeats is a subject whose values come up more than once.
+func repeats(ordered bool) spectest.Subject[[]int32, In, Out] {
+	s := subject(ordered)
+	s.In = func(r *rand.Rand, _ int) In { return In{Deq: r.IntN(9) < 5, V: int32(1 + r.IntN(4))} }
+	s.Mutate = func(r *rand.Rand, in In, _ Out) Out {
+		if in.Deq {
+			return Out{V: int32(1 + r.IntN(7)), Empty: r.IntN(4) == 0}
+		}
+		return Out{}
+	}
+	s.Inapplicable = 1
+	return s
+}
+
+// TestRepeats: what is said of values that repeat is right, and so is Needs.
+func TestRepeats(t *testing.T) {
+	each(t, func(t *testing.T, ordered bool) {
+		s, r := repeats(ordered), rand.New(rand.NewPCG(10, 11))
+		s.Differ(t, spectest.Histories(t), 3)
+		parts := 0
+		for range spectest.Histories(t) / 5 {
+			ops := s.Random(r)
+			if !spectest.Brute(s.Model, ops) {
+				continue
+			}
+			sub := closed(r, ops, Needs(ops))
+			if len(sub) > 0 && len(sub) < len(ops) {
+				parts++
+			}
+			if !spectest.Brute(s.Model, sub) {
+				t.Fatalf("legal:\n%sbut not its part:\n%s", spectest.Format(ops), spectest.Format(sub))
+			}
+		}
+		if parts < 100 {
+			t.Errorf("only %d histories had a part", parts)
+		}
+	})
+}
+
 // closed is a random part of ops that has what it needs.
 func closed(r *rand.Rand, ops []op, needs [][]int32) []op {
 	keep := make([]bool, len(ops))

@@ -14,11 +14,7 @@ func Needs(ops []spec.Op[In, Out]) [][]int32 {
 	needs := make([][]int32, len(ops))
 	d := &decider{ops: ops}
 	if !d.load() {
-		// Values that come twice: all or nothing.
-		for i := range ops {
-			needs[i] = []int32{int32((i + 1) % len(ops))}
-		}
-		return needs
+		return repeated(ops)
 	}
 	d.match()
 	for i := range d.values {
@@ -53,4 +49,40 @@ func accused(ops []spec.Op[In, Out], needs [][]int32) {
 			needs[i] = []int32{e}
 		}
 	}
+}
+
+// repeated is for histories with values that are enqueued twice: all operations
+// of a value stay together, and with them the crashed dequeues, which may have
+// taken it. Without all that concerns a value the others are found in the same
+// order. What nobody enqueued needs nothing.
+func repeated(ops []spec.Op[In, Out]) [][]int32 {
+	groups := map[int32][]int32{}
+	for i := range ops {
+		if o := &ops[i]; !o.In.Deq {
+			groups[o.In.V] = append(groups[o.In.V], int32(i))
+		}
+	}
+	var crashed []int32
+	for i := range ops {
+		o := &ops[i]
+		switch {
+		case o.In.Deq && o.Crashed:
+			crashed = append(crashed, int32(i))
+		case o.In.Deq && !o.Out.Empty && groups[o.Out.V] != nil:
+			groups[o.Out.V] = append(groups[o.Out.V], int32(i))
+		}
+	}
+	for v := range groups {
+		groups[v] = append(groups[v], crashed...)
+	}
+	needs := make([][]int32, len(ops))
+	for i := range ops {
+		switch o := &ops[i]; {
+		case !o.In.Deq:
+			needs[i] = groups[o.In.V]
+		case !o.Crashed && !o.Out.Empty:
+			needs[i] = groups[o.Out.V]
+		}
+	}
+	return needs
 }
