@@ -42,7 +42,6 @@ func holdsUntil(l Lock, ops []op, until int64, b spec.Budget) []spec.Conflict {
 	if w.why != "" || len(w.conflicts) > 0 || b.Stopped() {
 		return nil
 	}
-	w.later = true
 	f := w.decide()
 	if f.Outcome != spec.Illegal {
 		return nil

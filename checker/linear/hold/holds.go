@@ -47,7 +47,6 @@ type walk struct {
 	in        []int32 // operation -> its hold
 	owners    []owner
 	conflicts []spec.Conflict
-	later     bool   // there are operations after these
 	why       string // the operations are not as they must be
 }
 

@@ -55,14 +55,12 @@ func (w *walk) twoTokens(h *holding, i int32) spec.Conflict {
 
 // overlap: b began while a lasted.
 func (w *walk) overlap(a, b *holding) spec.Conflict {
-	say := fmt.Sprintf("{%d} holds the lock and it was never released; yet {%d} returned with it", a.first, b.first)
+	say := fmt.Sprintf("{%d} holds the lock, and no release of it had begun when {%d} returned with the lock too", a.first, b.first)
 	switch {
 	case a.last != none:
 		say = fmt.Sprintf("{%d} holds the lock until {%d} at least, which began {%d<%d} after {%d} had returned with the lock too", a.first, a.last, b.first, a.last, b.first)
-	case w.later:
-		say = fmt.Sprintf("{%d} holds the lock, and nothing that can have released it had begun when {%d} returned with it too", a.first, b.first)
 	case w.next[a.first] != none:
-		say = fmt.Sprintf("{%d} holds the lock and it was not released as often as acquired; yet {%d} returned with it", a.first, b.first)
+		say = fmt.Sprintf("{%d} holds the lock and it had not been released as often as acquired; yet {%d} returned with it", a.first, b.first)
 	}
 	return w.conflict(b.first, say, a.first, a.last, b.first)
 }
