@@ -10,13 +10,15 @@ import (
 // must stay if one stays: all that put or took the same value, and all takes
 // that crashed, since they may have taken it. Any part of a legal history that
 // is closed under this is legal: without all that concerns a value the others
-// are found in the same order.
+// are found in the same order. A take of what nobody put needs nothing: nothing
+// can make it right.
 func Needs(ops []spec.Op[In, int32]) [][]int32 {
-	groups := map[int32][]int32{}
+	groups, put := map[int32][]int32{}, map[int32]bool{}
 	var crashed []int32
 	for i := range ops {
 		switch o := &ops[i]; {
 		case o.In.Verb == Put:
+			put[o.In.Value] = true
 			groups[o.In.Value] = append(groups[o.In.Value], int32(i))
 		case o.Crashed:
 			crashed = append(crashed, int32(i))
@@ -32,7 +34,7 @@ func Needs(ops []spec.Op[In, int32]) [][]int32 {
 		switch o := &ops[i]; {
 		case o.In.Verb == Put:
 			needs[i] = groups[o.In.Value]
-		case !o.Crashed && o.Out != None:
+		case !o.Crashed && o.Out != None && put[o.Out]:
 			needs[i] = groups[o.Out]
 		}
 	}
@@ -51,60 +53,76 @@ func (w writers) add(key int32, i int) {
 // of is the operations that change any of the keys; shared with others if it
 // is one key.
 func (w writers) of(keys []int32) []int32 {
-	switch len(keys) {
-	case 0:
-		return nil
-	case 1:
-		return w[keys[0]]
+	lists := make([][]int32, len(keys))
+	for k, key := range keys {
+		lists[k] = w[key]
 	}
-	var all []int32
-	for _, k := range keys {
-		all = append(all, w[k]...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	return union(lists)
 }
 
-// NeedsDict says the same of a map: what tells the value of a key needs all
-// that change it.
+// cell is a value that a key can have.
+type cell struct{ key, value int32 }
+
+// NeedsDict says the same of a map: what found a value needs all that set it,
+// what found none all that delete the key, and what tells nothing needs
+// nothing. Whatever came last before it among all is among these.
 func NeedsDict(ops []spec.Op[DictIn, int32]) [][]int32 {
-	w := writers{}
+	by := map[cell][]int32{}
 	for i := range ops {
-		if o := &ops[i]; o.In.Verb != Get {
-			w.add(o.In.Key, i)
+		switch in := ops[i].In; in.Verb {
+		case Set:
+			c := cell{in.Key, in.Value}
+			by[c] = append(by[c], int32(i))
+		case Delete:
+			c := cell{in.Key, None}
+			by[c] = append(by[c], int32(i))
 		}
 	}
 	needs := make([][]int32, len(ops))
 	for i := range ops {
 		if o := &ops[i]; !o.Crashed && o.Out != Unknown {
-			needs[i] = w[o.In.Key]
+			needs[i] = by[cell{o.In.Key, o.Out}]
 		}
 	}
 	return needs
 }
 
-// NeedsRegisters says the same of many registers: what reads some needs all
-// that write them.
+// NeedsRegisters says the same of many registers: what read some values needs
+// all that write these there.
 func NeedsRegisters(ops []spec.Op[[]Access, []int32]) [][]int32 {
-	w := writers{}
+	by := map[cell][]int32{}
 	for i := range ops {
 		for _, a := range ops[i].In {
-			if a.Write {
-				w.add(a.Key, i)
+			c := cell{a.Key, a.Value}
+			if list := by[c]; a.Write && (len(list) == 0 || list[len(list)-1] != int32(i)) {
+				by[c] = append(list, int32(i))
 			}
 		}
 	}
 	needs := make([][]int32, len(ops))
 	for i := range ops {
-		var keys []int32
+		var seen [][]int32
 		for k, a := range ops[i].In {
 			if !a.Write && k < len(ops[i].Out) && ops[i].Out[k] != Unknown {
-				keys = append(keys, a.Key)
+				seen = append(seen, by[cell{a.Key, ops[i].Out[k]}])
 			}
 		}
-		needs[i] = w.of(keys)
+		needs[i] = union(seen)
 	}
 	return needs
+}
+
+// union of lists; if it is but one, that.
+func union(lists [][]int32) []int32 {
+	switch len(lists) {
+	case 0:
+		return nil
+	case 1:
+		return lists[0]
+	}
+	all := slices.Concat(lists...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // NeedsTransactions says the same of transactions: what reads some lists needs
