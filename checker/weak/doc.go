@@ -82,4 +82,8 @@
 // process by process where a first guess does not explain what the process read,
 // which takes O(n k) a process and round. Where the clocks (4 n k bytes) exceed
 // the memory, or the work or the time runs out, the model is undecided.
+//
+// A witness is a way or a circle with few steps as they are told, where any
+// number of steps along one process is one. Violations of writes-follow-reads
+// are not counted to the end where reads go back so often that this takes long.
 package weak

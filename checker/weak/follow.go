@@ -19,12 +19,16 @@ type follower struct {
 	since  []sighting // by write
 	any    []int32    // by key: a visible write
 	first  [][]int32  // by write: its first reader of each chain
+	work   int64      // entries of clocks joined so far
+	asked  int64      // the work at which the time was looked at
 }
 
 type sighting struct {
 	piece, at int32 // the position of the read on this key at which it was visible
 }
 
+// judgeFollows counts the violations. With an error the tally holds those found
+// until then.
 func judgeFollows(ctx context.Context, c *causality, s *sessions, keys int) (*tally, error) {
 	t := c.t
 	f := &follower{
@@ -37,8 +41,8 @@ func judgeFollows(ctx context.Context, c *causality, s *sessions, keys int) (*ta
 	piece := int32(0)
 	for i := range t.chains {
 		for n, r := range t.session(i) {
-			if n&255 == 0 && ctx.Err() != nil {
-				return nil, ctx.Err()
+			if err := f.stop(ctx, n); err != nil {
+				return f.tally, err
 			}
 			if s.of[r] == 0 {
 				continue
@@ -52,6 +56,23 @@ func judgeFollows(ctx context.Context, c *causality, s *sessions, keys int) (*ta
 		}
 	}
 	return f.tally, nil
+}
+
+// maxCounting bounds the entries of clocks joined to count violations.
+const maxCounting = 1 << 31
+
+// stop looks at the time now and then. Where reads go back again and again the
+// same past is taken in for each piece; when it is known that the model is
+// refuted, counting on is not worth that.
+func (f *follower) stop(ctx context.Context, n int) error {
+	if f.tally.count > 0 && f.work > maxCounting {
+		return errWork
+	}
+	if n&255 == 0 || f.work-f.asked > 1<<24 {
+		f.asked = f.work
+		return ctx.Err()
+	}
+	return nil
 }
 
 // firstReaders lists the first reader of each write in each chain.
@@ -118,6 +139,7 @@ func (f *follower) discover(key, piece, at int32) {
 		for int(f.at[l]) < len(all) && t.pos[all[f.at[l]]] < upto {
 			f.show(key, t.from[all[f.at[l]]], piece, at)
 			f.at[l]++
+			f.work += 8 // about what that costs
 		}
 	}
 }
@@ -133,6 +155,7 @@ func (f *follower) show(key, w, piece, at int32) {
 // upto joins the past of a write; what it found itself belongs to that.
 func (f *follower) upto(into []int32, w int32) {
 	t := f.c.t
+	f.work += int64(len(into))
 	join(into, f.c.of(w))
 	into[t.chain[w]] = max(into[t.chain[w]], t.pos[w]+1)
 }

@@ -272,10 +272,13 @@ func (c *court) byClocks(s *sessions, undecided func(...string) bool) {
 	}
 	if undecided(WritesFollowReads) {
 		l, err := judgeFollows(c.ctx, k, s, c.keys)
-		if err != nil {
-			c.conclude(WritesFollowReads, nil, err)
-		} else {
+		switch {
+		case err == nil:
 			c.take(l)
+		case l.count > 0: // not counted to the end
+			c.conclude(WritesFollowReads, &l.best, nil)
+		default:
+			c.conclude(WritesFollowReads, nil, err)
 		}
 	}
 	if undecided(CausalMemory) {
