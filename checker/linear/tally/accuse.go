@@ -9,8 +9,10 @@ import (
 	"github.com/capstan-dev/capstan/checker/linear/spec"
 )
 
-// most conflicts are enough for anyone.
-const most = 100
+const (
+	most = 100 // conflicts are enough for anyone
+	few  = 4   // operations are not worth to be made fewer
+)
 
 // bound is a read and why it cannot be right.
 type bound struct {
@@ -160,12 +162,15 @@ func (w *court) conflict(b bound) spec.Conflict {
 		return w.tell(b.read, fmt.Sprintf("{%d} returned %d, but all adds are of %d", b.read, sum, b.limit), []int32{b.read})
 	case b.after != none:
 		return w.behind(b)
-	case w.sign != 0 && b.high == (w.sign > 0):
-		if c, ok := w.beyond(b); ok {
-			return c
-		}
 	}
-	return w.alone(b)
+	out := w.alone(b)
+	if len(out.Ops) <= few {
+		return out
+	}
+	if c, ok := w.since(b); ok && len(c.Ops) < len(out.Ops) {
+		return c
+	}
+	return out
 }
 
 // alone: a read breaks a bound that needs no other read. What may make it right
@@ -173,30 +178,51 @@ func (w *court) conflict(b bound) spec.Conflict {
 // other sign that had returned before it began, the fewest that refute it are
 // named.
 func (w *court) alone(b bound) spec.Conflict {
-	read, way := &w.ops[b.read], int64(-1)
-	if b.high {
-		way = 1
-	}
-	may, must, most := []int32{}, []int32{}, int64(0)
+	read := &w.ops[b.read]
+	may, must, most := w.sides(b, func(o *op) bool { return o.Call <= read.Return }, func(o *op) bool { return o.Return < read.Call })
+	must, left := w.fewest(b, must, most)
+	return w.tell(b.read, w.sayAlone(b, most, left-most, len(may), len(must)), slices.Concat([]int32{b.read}, may, must))
+}
+
+// sides are the adds that may make a read right, with their sum, and those that
+// make it worse, of the times that are given.
+func (w *court) sides(b bound, maybe, surely func(*op) bool) (may, must []int32, most int64) {
 	for i := range w.ops {
 		switch o := &w.ops[i]; {
 		case o.In.Verb == Read || o.In.Delta == 0:
-		case o.In.Delta*way > 0 && o.Call <= read.Return:
+		case o.In.Delta*b.way() > 0 && maybe(o):
 			may, most = append(may, int32(i)), most+o.In.Delta
-		case o.In.Delta*way < 0 && o.Return < read.Call:
+		case o.In.Delta*b.way() < 0 && surely(o):
 			must = append(must, int32(i))
 		}
 	}
-	left := most
+	return may, must, most
+}
+
+// fewest of the adds that make a read worse, as it can have seen limit without
+// them, that refute it; and what it can have seen with them.
+func (w *court) fewest(b bound, must []int32, limit int64) ([]int32, int64) {
 	w.largestFirst(must)
 	for k, i := range must {
-		if left*way < read.Out*way {
-			must = must[:k]
-			break
+		if w.refuted(b, limit) {
+			return must[:k], limit
 		}
-		left += w.ops[i].In.Delta
+		limit += w.ops[i].In.Delta
 	}
-	return w.tell(b.read, w.sayAlone(b, most, left-most, len(may), len(must)), slices.Concat([]int32{b.read}, may, must))
+	return must, limit
+}
+
+func (w *court) refuted(b bound, limit int64) bool {
+	out := max(-math.MaxInt64/2, min(w.ops[b.read].Out, math.MaxInt64/2))
+	return limit*b.way() < out*b.way()
+}
+
+// way is the sign of the adds that may make the read right.
+func (b bound) way() int64 {
+	if b.high {
+		return 1
+	}
+	return -1
 }
 
 // sayAlone: adds that make most may have taken effect, adds that make least must
@@ -254,27 +280,36 @@ func (w *court) behind(b bound) spec.Conflict {
 	return w.tell(b.read, say, ops)
 }
 
-// beyond looks for a recent read from which the adds that can have happened
+// since looks for a recent read from which the adds that can have happened
 // since are few and not enough.
-func (w *court) beyond(b bound) (spec.Conflict, bool) {
+func (w *court) since(b bound) (spec.Conflict, bool) {
 	read := &w.ops[b.read]
 	n, _ := slices.BinarySearchFunc(w.byReturn, read.Call, func(i int32, at int64) int { return cmp.Compare(w.ops[i].Return, at) })
 	for k, tried := n-1, 0; k >= 0 && tried < 4; k-- {
-		r := &w.ops[w.byReturn[k]]
-		if r.In.Verb == Add {
+		from := w.byReturn[k]
+		r := &w.ops[from]
+		if r.In.Verb == Add || r.Out < -math.MaxInt64/4 || r.Out > math.MaxInt64/4 {
 			continue
 		}
 		tried++
-		ops, most := []int32{w.byReturn[k], b.read}, r.Out
-		for i := range w.ops {
-			if o := &w.ops[i]; o.In.Verb == Add && o.In.Delta != 0 && o.Call <= read.Return && o.Return >= r.Call {
-				ops, most = append(ops, int32(i)), most+o.In.Delta
+		may, must, most := w.sides(b,
+			func(o *op) bool { return o.Call <= read.Return && o.Return >= r.Call },
+			func(o *op) bool { return o.Call > r.Return && o.Return < read.Call })
+		must, limit := w.fewest(b, must, r.Out+most)
+		if !w.refuted(b, limit) {
+			continue
+		}
+		say := fmt.Sprintf("{%d} returned %d; the adds that can have taken effect between that and {%d} make %d in all (%d of them), so it can have seen %d; yet it returned %d",
+			from, r.Out, b.read, limit-r.Out, len(may), limit, read.Out)
+		if len(must) > 0 {
+			say = fmt.Sprintf("{%d} returned %d; between that and {%d} adds of %d in all (%d of them) took effect, and those that can have raised it make %d (%d of them), so it can have seen %d at most; yet it returned %d",
+				from, r.Out, b.read, limit-r.Out-most, len(must), most, len(may), limit, read.Out)
+			if !b.high {
+				say = fmt.Sprintf("{%d} returned %d; between that and {%d} adds of %d in all (%d of them) took effect, and those that can have lowered it make %d (%d of them), so it must have seen %d at least; yet it returned %d",
+					from, r.Out, b.read, limit-r.Out-most, len(must), most, len(may), limit, read.Out)
 			}
 		}
-		if w.sign*most < w.sign*read.Out {
-			say := fmt.Sprintf("{%d} returned %d; the adds that can have taken effect between that and {%d} make %d in all (%d of them), so it can have seen %d; yet it returned %d", ops[0], r.Out, b.read, most-r.Out, len(ops)-2, most, read.Out)
-			return w.tell(b.read, say, ops), true
-		}
+		return w.tell(b.read, say, slices.Concat([]int32{from, b.read}, may, must)), true
 	}
 	return spec.Conflict{}, false
 }
