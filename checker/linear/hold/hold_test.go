@@ -174,6 +174,26 @@ func TestConflictsAreSmall(t *testing.T) {
 	}
 }
 
+// TestCrashedRelease of anyone is named, and who had the lock is not said to have
+// kept it.
+func TestCrashedRelease(t *testing.T) {
+	ops := []op{
+		{In: hold.In{Verb: hold.Release, Owner: 9}, Call: 0, Return: spec.Never, Crashed: true},
+		{In: hold.In{Owner: 1}, Call: 1, Return: 2},
+		{In: hold.In{Owner: 2}, Call: 3, Return: 4},
+		{In: hold.In{Owner: 3}, Call: 5, Return: 6},
+		{In: hold.In{Verb: hold.Release, Owner: 3}, Call: 7, Return: 8},
+	}
+	f := hold.Decide(hold.Mutex(), ops, spec.Budget{})
+	if f.Outcome != spec.Illegal || len(f.Conflicts) != 1 || !slices.Equal(f.Conflicts[0].Ops, []int32{0, 1, 2, 3}) {
+		t.Fatalf("%v %+v", f.Outcome, f.Conflicts)
+	}
+	want := "3 acquires, from {1} to {3}, all succeeded, and there must be one release between any two; but only {0} can have come then"
+	if got := f.Conflicts[0].Say; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestFrontier of a sweep is where the shortest illegal prefix ends.
 func TestFrontier(t *testing.T) {
 	s, r := subject(hold.Mutex()), rand.New(rand.NewPCG(5, 7))

@@ -127,6 +127,27 @@ func TestInapplicable(t *testing.T) {
 	}
 }
 
+// TestImpossible: a get of what no pieces make up is a conflict by itself, even
+// where pieces repeat, and needs nothing.
+func TestImpossible(t *testing.T) {
+	for _, again := range []string{"b", "a"} {
+		ops := []kv.Op{
+			{In: kv.In{Verb: kv.Append, Piece: "a"}, Call: 0, Return: 1},
+			{In: kv.In{Verb: kv.Append, Piece: again}, Call: 2, Return: 3},
+			{Out: kv.Out{Value: "a" + again}, Call: 4, Return: 5},
+			{Out: kv.Out{Value: "za"}, Call: 6, Return: 7},
+		}
+		f := kv.Decide(ops, spec.Budget{})
+		if f.Outcome != spec.Illegal || len(f.Conflicts) != 1 || !slices.Equal(f.Conflicts[0].Ops, []int32{3}) {
+			t.Errorf("second piece %q: %v %+v", again, f.Outcome, f.Conflicts)
+		}
+		needs := kv.Needs(ops)
+		if slices.Sort(needs[2]); len(needs[3]) > 0 || !slices.Equal(needs[2], []int32{0, 1}) {
+			t.Errorf("second piece %q: needs %v", again, needs)
+		}
+	}
+}
+
 // TestRecorded judges the logs that porcupine carries, key by key: porcupine's
 // own tests call those named ok linearizable, and no other.
 func TestRecorded(t *testing.T) {

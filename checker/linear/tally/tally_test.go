@@ -168,6 +168,26 @@ func TestSimulated(t *testing.T) {
 	}
 }
 
+// TestFew: of many adds a conflict names those that refute the read.
+func TestFew(t *testing.T) {
+	add := func(delta, call, ret int64) op {
+		return op{In: tally.In{Verb: tally.Add, Delta: delta}, Call: call, Return: ret}
+	}
+	for name, c := range map[string]struct {
+		ops  []op
+		want []int32
+	}{
+		"too low":  {[]op{add(1, 0, 1), add(5, 0, 2), add(5, 0, 3), {Out: 3, Call: 4, Return: 5}, add(1, 6, 7)}, []int32{1, 3}},
+		"too high": {[]op{add(1, 0, 1), add(1, 0, 9), {Out: 9, Call: 4, Return: 5}, add(9, 6, 7)}, []int32{0, 1, 2}},
+		"mixed":    {[]op{add(3, 0, 1), add(-1, 0, 1), add(-2, 0, 1), add(-2, 2, 9), {Out: 2, Call: 4, Return: 5}}, []int32{0, 2, 4}},
+	} {
+		f := decide(c.ops)
+		if f.Outcome != spec.Illegal || !slices.Equal(f.Conflicts[0].Ops, c.want) {
+			t.Errorf("%s: %v %+v, want %v", name, f.Outcome, f.Conflicts, c.want)
+		}
+	}
+}
+
 func TestBudgets(t *testing.T) {
 	ops := spectest.Simulate(rand.New(rand.NewPCG(1, 7)), tally.Model(), adds(1), spectest.Shape{Ops: 100, Clients: 3})
 	stop := &atomic.Bool{}
