@@ -100,29 +100,7 @@ func openRegisters(k *keyCalls) (problem, error) {
 }
 
 func openedRegisters[S any](k *keyCalls, model spec.Model[S, []objects.Access, []int32], ops []spec.Op[[]objects.Access, []int32], at []int32) problem {
-	type cell struct{ key, value int32 }
-	return &object[S, []objects.Access, []int32]{
-		calls: k, model: model, ops: ops, at: at,
-		needs: func(ops []spec.Op[[]objects.Access, []int32]) [][]int32 {
-			setters := map[cell][]int32{}
-			for i := range ops {
-				for _, a := range ops[i].In {
-					if a.Write {
-						setters[cell{a.Key, a.Value}] = append(setters[cell{a.Key, a.Value}], int32(i))
-					}
-				}
-			}
-			needs := make([][]int32, len(ops))
-			for i := range ops {
-				for n, a := range ops[i].In {
-					if !a.Write && n < len(ops[i].Out) {
-						needs[i] = append(needs[i], setters[cell{a.Key, ops[i].Out[n]}]...)
-					}
-				}
-			}
-			return needs
-		},
-	}
+	return &object[S, []objects.Access, []int32]{calls: k, model: model, ops: ops, at: at, needs: objects.NeedsRegisters}
 }
 
 // initialMap reads --init as a map from keys to values.

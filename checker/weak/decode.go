@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/capstan-dev/capstan/checker/value"
 	"github.com/capstan-dev/capstan/history"
@@ -54,7 +53,7 @@ func FromHistory(h *history.History, o Options) (*Input, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode history: %w", err)
 	}
-	in := &Input{h: h, keys: t.Keys, values: value.NewNames(), timeless: timeless(h)}
+	in := &Input{h: h, keys: t.Keys, values: value.NewNames(), timeless: h.Timeless()}
 	init := in.values.Of(o.Init)
 	nodes := map[string]int32{}
 	for key := range t.Keys {
@@ -85,16 +84,6 @@ func FromHistory(h *history.History, o Options) (*Input, error) {
 	}
 	slices.SortFunc(in.Ops, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
 	return in, nil
-}
-
-// timeless is true if each time is the event's position.
-func timeless(h *history.History) bool {
-	for i := range h.Events {
-		if h.Events[i].Time != time.Duration(i) {
-			return false
-		}
-	}
-	return true
 }
 
 // decode fills in what an operation found and set; use is false if it says
