@@ -41,8 +41,8 @@ func kinds() []kind {
 	}
 }
 
-// aliases are other names that people have for models.
-func aliases() map[string]string {
+// Aliases are other names that people have for models; New takes them.
+func Aliases() map[string]string {
 	return map[string]string{
 		"lock": "mutex", "owner-aware-lock": "owner-aware-mutex", "reentrant-lock": "reentrant-mutex", "fenced-lock": "fenced-mutex",
 		"queue": "fifo-queue", "bag": "unordered-queue", "append-list": "list", "g-set": "grow-set", "gset": "grow-set",

@@ -99,9 +99,6 @@ func Models() []string {
 	return names
 }
 
-// Aliases are other names for them that New takes.
-func Aliases() map[string]string { return aliases() }
-
 // Describe says what a model is, in one line.
 func Describe(model string) string {
 	for _, k := range kinds() {
@@ -115,7 +112,7 @@ func Describe(model string) string {
 // New returns the checker named "linearizable" for one of Models.
 func New(model string, o Options) (checker.Checker, error) {
 	all := kinds()
-	if name, ok := aliases()[model]; ok {
+	if name, ok := Aliases()[model]; ok {
 		model = name
 	}
 	at := slices.IndexFunc(all, func(k kind) bool { return k.name == model })

@@ -127,7 +127,7 @@ func (s preSteps) lines() []string {
 func (x *object[S, In, Out]) decide(b spec.Budget, second *atomic.Int64) decision {
 	d := decision{why: "all steps that could decide it are switched off"}
 	if x.special != nil && !x.calls.o.without(StepSpecial) {
-		d = x.conclude(x.trySpecial(b), x.named)
+		d = x.conclude(x.trySpecial(x.ops, b), x.named)
 	}
 	if d.outcome == spec.Undecided && d.why != spec.OutOfTime && !d.defect && !x.calls.o.without(StepSearch) {
 		passed := ""
@@ -150,13 +150,13 @@ func (x *object[S, In, Out]) decide(b spec.Budget, second *atomic.Int64) decisio
 
 // trySpecial runs the special decider. A panic of it is a defect, but no reason
 // not to search.
-func (x *object[S, In, Out]) trySpecial(b spec.Budget) (f spec.Finding[Out]) {
+func (x *object[S, In, Out]) trySpecial(ops []spec.Op[In, Out], b spec.Budget) (f spec.Finding[Out]) {
 	defer func() {
 		if p := recover(); p != nil {
 			f = spec.Finding[Out]{Why: fmt.Sprintf("defect: %s panicked: %v", x.named, p)}
 		}
 	}()
-	return x.special(x.ops, b)
+	return x.special(ops, b)
 }
 
 // conclude takes a finding over all operations, after its linearization has

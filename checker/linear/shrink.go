@@ -48,7 +48,7 @@ func (s *shrinker[S, In, Out]) illegal(ops []spec.Op[In, Out], steps int64) bool
 // illegal decides a part of the history.
 func (x *object[S, In, Out]) illegal(ops []spec.Op[In, Out], b spec.Budget) bool {
 	if x.special != nil {
-		switch x.special(ops, b).Outcome {
+		switch x.trySpecial(ops, b).Outcome {
 		case spec.Legal:
 			return false
 		case spec.Illegal:
@@ -135,7 +135,7 @@ func (s *shrinker[S, In, Out]) shrink(keep []bool) {
 		keep = s.ddmin(keep)
 	}
 	s.shrunk = !s.budget.Stopped()
-	s.origin = slices.DeleteFunc(indexed(s.origin, keep), func(i int32) bool { return i < 0 })
+	s.origin = kept(s.origin, keep)
 	s.ops = kept(s.ops, keep)
 }
 
@@ -178,17 +178,6 @@ func (s *shrinker[S, In, Out]) excuse(all []spec.Op[In, Out], origin []int32) (a
 		}
 	}
 	return 0, false
-}
-
-// indexed is the list with -1 for what is not kept.
-func indexed(list []int32, keep []bool) []int32 {
-	out := slices.Clone(list)
-	for i := range out {
-		if !keep[i] {
-			out[i] = -1
-		}
-	}
-	return out
 }
 
 func kept[T any](all []T, keep []bool) []T {

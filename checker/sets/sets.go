@@ -3,7 +3,6 @@
 package sets
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -199,42 +198,13 @@ func (c *check) id(v json.RawMessage) int32 {
 // members calls f for every element of a read's array.
 func (c *check) members(r *call, f func(id int32)) error {
 	v := r.Out
-	if len(v) == 0 || string(v) == "null" {
+	if value.IsNull(v) {
 		return nil
 	}
-	bad := fmt.Errorf("event %d read %.40s, want an array of elements", r.Complete, v)
-	if v[0] != '[' || v[len(v)-1] != ']' {
-		return bad
-	}
-	if simple(v) {
-		for rest := v[1 : len(v)-1]; len(rest) > 0; {
-			n := bytes.IndexByte(rest, ',')
-			if n < 0 {
-				n = len(rest)
-			}
-			f(c.id(rest[:n]))
-			rest = rest[min(n+1, len(rest)):]
-		}
-		return nil
-	}
-	var parts []json.RawMessage
-	if json.Unmarshal(v, &parts) != nil {
-		return bad
-	}
-	for _, p := range parts {
-		f(c.id(p))
+	if !value.Elements(v, func(e json.RawMessage) { f(c.id(e)) }) {
+		return fmt.Errorf("event %d read %.40s, want an array of elements", r.Complete, v)
 	}
 	return nil
-}
-
-// simple is true for an array of integers without white space.
-func simple(v json.RawMessage) bool {
-	for _, b := range v[1 : len(v)-1] {
-		if (b < '0' || b > '9') && b != ',' && b != '-' {
-			return false
-		}
-	}
-	return true
 }
 
 // forward goes through the reads in order of their begin, and finds phantoms,
