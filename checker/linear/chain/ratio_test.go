@@ -2,6 +2,7 @@ package chain_test
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -10,13 +11,10 @@ import (
 	"github.com/capstan-dev/capstan/checker/linear/spec"
 )
 
-// TestRatio compares with porcupine on the same histories in one run, medians
-// of three seeds. Where porcupine does not end in time, the ratio is a lower
-// bound. It only shows; run it with -v.
-func TestRatio(t *testing.T) {
-	if testing.Short() || !testing.Verbose() {
-		t.Skip("takes a minute, and only shows")
-	}
+// BenchmarkRatio compares with porcupine on the same histories in one run,
+// medians of three seeds. Where porcupine does not end in time, the ratio is a
+// lower bound. It takes a minute; run it with -benchtime 1x.
+func BenchmarkRatio(b *testing.B) {
 	for _, x := range []struct {
 		name string
 		load load
@@ -40,7 +38,7 @@ func TestRatio(t *testing.T) {
 			p := time.Since(start).Seconds()
 			mine, theirs, ratios = append(mine, m), append(theirs, p), append(ratios, p/m)
 		}
-		t.Logf("%s, c=%d, n=%d: porcupine %.1f ms, chain with certificate or conflicts %.3f ms: %.0fx%s",
+		b.Logf("%s, c=%d, n=%d: porcupine %.1f ms, chain with certificate or conflicts %.3f ms: %.0fx%s",
 			x.name, x.load.clients, x.load.n, median(theirs)*1e3, median(mine)*1e3, median(ratios), capped)
 	}
 }
@@ -48,6 +46,7 @@ func TestRatio(t *testing.T) {
 // measure is the mean time of a decision in seconds.
 func measure(ops []chain.Op, n int) float64 {
 	decide(ops, n)
+	runtime.GC() // porcupine's garbage of the round before is not ours to pay
 	start := time.Now()
 	for range 20 {
 		decide(ops, n)
