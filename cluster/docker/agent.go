@@ -1,18 +1,18 @@
 package docker
 
 import (
-	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/cluster/agent"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/pkg/stdcopy"
 )
@@ -28,70 +28,70 @@ const (
 	writeTimeout = 5 * time.Second
 )
 
-// agent is this end of the pipe to the script in a holder. Its methods may be
-// called from any goroutine.
-type agent struct {
-	node string
+// remote is this end of the pipe to an agent in a container. Its methods may
+// be called from any goroutine.
+type remote struct {
+	name string // of the node, or what else the agent is for
 	conn types.HijackedResponse
 	log  *slog.Logger
 
 	mu      sync.Mutex
 	next    int
-	waiting map[int]chan string
+	waiting map[int]chan agent.Response
 	lapsed  error         // set when the agent healed by itself
 	gone    error         // why the agent is no more
 	done    chan struct{} // closed when it is
 }
 
-func newAgent(node string, conn types.HijackedResponse, log *slog.Logger) *agent {
-	a := &agent{node: node, conn: conn, log: log, waiting: map[int]chan string{}, done: make(chan struct{})}
+func newRemote(name string, conn types.HijackedResponse, log *slog.Logger) *remote {
+	a := &remote{name: name, conn: conn, log: log, waiting: map[int]chan agent.Response{}, done: make(chan struct{})}
 	go a.read()
 	return a
 }
 
 // read hands answers to those who wait for them, until the stream ends.
-func (a *agent) read() {
+func (a *remote) read() {
 	out, w := io.Pipe()
 	var last tail
 	go func() {
 		_, err := stdcopy.StdCopy(w, &last, a.conn.Reader)
 		w.CloseWithError(errors.Join(io.EOF, err))
 	}()
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		id, text, _ := strings.Cut(lines.Text(), " ")
-		if id == "!" {
-			a.lapse(text)
+	dec := json.NewDecoder(out)
+	for {
+		var r agent.Response
+		if err := dec.Decode(&r); err != nil {
+			break
+		}
+		if r.Event != "" {
+			a.lapse(r.Event)
 			continue
 		}
-		a.answer(id, text)
+		a.answer(r)
 	}
-	a.fail(fmt.Errorf("%s: holder is gone%s", a.node, last.quote()))
+	a.fail(fmt.Errorf("%s: agent is gone%s", a.name, last.quote()))
+	// What still comes has no reader; without this the copier would hang.
+	_, _ = io.Copy(io.Discard, out)
 }
 
-func (a *agent) answer(id, text string) {
-	n, err := strconv.Atoi(id)
-	if err != nil {
-		a.log.Warn("holder's agent is not understood", "node", a.node, "text", id+" "+text)
-		return
-	}
+func (a *remote) answer(r agent.Response) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if ch := a.waiting[n]; ch != nil {
-		delete(a.waiting, n)
-		ch <- text
+	if ch := a.waiting[r.ID]; ch != nil {
+		delete(a.waiting, r.ID)
+		ch <- r
 	}
 }
 
-func (a *agent) lapse(text string) {
-	a.log.Warn("holder healed by itself", "node", a.node, "text", text)
+func (a *remote) lapse(text string) {
+	a.log.Warn("agent healed by itself", "agent", a.name, "text", text)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.lapsed = fmt.Errorf("%s: %w: %s", a.node, cluster.ErrLapsed, text)
+	a.lapsed = fmt.Errorf("%s: %w: %s", a.name, cluster.ErrLapsed, text)
 }
 
 // takeLapse returns, once, that the agent healed by itself.
-func (a *agent) takeLapse() error {
+func (a *remote) takeLapse() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	err := a.lapsed
@@ -99,7 +99,7 @@ func (a *agent) takeLapse() error {
 	return err
 }
 
-func (a *agent) fail(err error) {
+func (a *remote) fail(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.gone == nil {
@@ -108,53 +108,66 @@ func (a *agent) fail(err error) {
 	}
 }
 
-// call makes one request and waits for its answer.
-func (a *agent) call(ctx context.Context, verb string, args ...string) (string, error) {
-	answer := make(chan string, 1)
+// call makes one request and decodes its answer into result, unless that is
+// nil.
+func (a *remote) call(ctx context.Context, verb string, args, result any) error {
+	answer := make(chan agent.Response, 1)
 	id, err := a.send(answer, verb, args)
 	if err != nil {
-		return "", err
+		return err
 	}
 	select {
-	case text := <-answer:
-		return a.result(verb, text)
+	case r := <-answer:
+		return a.result(verb, r, result)
 	case <-a.done:
-		return "", a.gone
+		return a.gone
 	case <-ctx.Done():
 		a.mu.Lock()
 		delete(a.waiting, id)
 		a.mu.Unlock()
-		return "", fmt.Errorf("%s: wait for the holder's %s: %w", a.node, verb, ctx.Err())
+		return fmt.Errorf("%s: wait for the agent's %s: %w", a.name, verb, ctx.Err())
 	}
 }
 
-func (a *agent) send(answer chan string, verb string, args []string) (int, error) {
+func (a *remote) send(answer chan agent.Response, verb string, args any) (int, error) {
+	raw, err := json.Marshal(args)
+	if err != nil {
+		return 0, fmt.Errorf("%s: encode the request to %s: %w", a.name, verb, err)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.gone != nil {
 		return 0, a.gone
 	}
 	a.next++
-	line := strings.Join(append([]string{strconv.Itoa(a.next), verb}, args...), " ") + "\n"
-	if err := a.conn.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, fmt.Errorf("%s: bound the request to the holder: %w", a.node, err)
+	line, err := json.Marshal(agent.Request{ID: a.next, Verb: verb, Args: raw})
+	if err != nil {
+		return 0, fmt.Errorf("%s: encode the request to %s: %w", a.name, verb, err)
 	}
-	if _, err := io.WriteString(a.conn.Conn, line); err != nil {
-		return 0, fmt.Errorf("%s: ask the holder to %s: %w", a.node, verb, err)
+	if err := a.conn.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, fmt.Errorf("%s: bound the request to the agent: %w", a.name, err)
+	}
+	if _, err := a.conn.Conn.Write(append(line, '\n')); err != nil {
+		return 0, fmt.Errorf("%s: ask the agent to %s: %w", a.name, verb, err)
 	}
 	a.waiting[a.next] = answer
 	return a.next, nil
 }
 
-func (a *agent) result(verb, text string) (string, error) {
-	status, rest, _ := strings.Cut(text, " ")
-	if status != "ok" {
-		return "", fmt.Errorf("%s: holder cannot %s: %s", a.node, verb, rest)
+func (a *remote) result(verb string, r agent.Response, result any) error {
+	if r.Err != "" {
+		return fmt.Errorf("%s: %s: %s", a.name, verb, r.Err)
 	}
-	return rest, nil
+	if result == nil {
+		return nil
+	}
+	if err := json.Unmarshal(r.OK, result); err != nil {
+		return fmt.Errorf("%s: decode the answer to %s: %w", a.name, verb, err)
+	}
+	return nil
 }
 
-func (a *agent) isGone() bool {
+func (a *remote) isGone() bool {
 	select {
 	case <-a.done:
 		return true
@@ -164,7 +177,7 @@ func (a *agent) isGone() bool {
 }
 
 // close ends the agent's stdin: it heals and exits, unless told to keep.
-func (a *agent) close() { a.conn.Close() }
+func (a *remote) close() { a.conn.Close() }
 
 // tail keeps the end of what is written to it.
 type tail struct {

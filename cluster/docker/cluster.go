@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/cluster/agent"
 )
 
 // closeTimeout bounds the removal of a cluster.
@@ -90,7 +91,7 @@ type Node struct {
 
 	spec  NodeSpec
 	ports map[int]int
-	agent *agent
+	agent *remote // in the holder
 }
 
 // Cluster is a running set of nodes.
@@ -106,8 +107,10 @@ type Cluster struct {
 	keep    bool
 	owner   map[string]string // labels
 	network string
-	stop    context.CancelFunc
+
 	leases  sync.WaitGroup
+	alive   context.Context // until the cluster is detached
+	stop    context.CancelFunc
 }
 
 var validRunID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
@@ -168,6 +171,7 @@ func (e *Engine) newCluster(spec Spec) *Cluster {
 	for _, n := range spec.Nodes {
 		c.Nodes = append(c.Nodes, &Node{Name: n.Name, spec: n})
 	}
+	c.alive, c.stop = context.WithCancel(context.Background())
 	c.Net = newNetwork(c)
 	c.Procs = &Processes{c: c}
 	return c
@@ -188,7 +192,6 @@ func (c *Cluster) up(ctx context.Context, holder string, v6 bool) error {
 	if err := c.startHolders(ctx, holder, v6); err != nil {
 		return err
 	}
-	c.renewLeases(ctx)
 	// The first canaries wait for the kernel's IPv6 addresses, which takes a
 	// while; the servers start in the meantime.
 	return join(
@@ -291,8 +294,7 @@ func (c *Cluster) leave(ctx context.Context) error {
 		if n.agent == nil {
 			return nil
 		}
-		_, err := n.agent.call(ctx, "keep")
-		return err
+		return n.agent.call(ctx, agent.VerbKeep, agent.None{}, nil)
 	})
 	c.detach()
 	return err
@@ -305,11 +307,8 @@ func (c *Cluster) remove(ctx context.Context) error {
 }
 
 func (c *Cluster) detach() {
-	if c.stop != nil {
-		c.stop()
-		c.leases.Wait()
-		c.stop = nil
-	}
+	c.stop()
+	c.leases.Wait()
 	for _, n := range c.Nodes {
 		if n.agent != nil {
 			n.agent.close()
@@ -317,28 +316,30 @@ func (c *Cluster) detach() {
 	}
 }
 
-// renewLeases tells the agents every second that the harness is alive. It
-// goes on when ctx ends: faults are healed after that.
-func (c *Cluster) renewLeases(ctx context.Context) {
-	ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
-	for _, n := range c.Nodes {
-		c.leases.Go(func() {
-			tick := time.NewTicker(renewEvery)
-			defer tick.Stop()
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-n.agent.done:
-					return
-				case <-tick.C:
-				}
-				if _, err := n.agent.call(ctx, "renew"); err != nil && ctx.Err() == nil {
-					c.log.Warn("lease is not renewed", "node", n.Name, "err", err)
-				}
-			}
-		})
+// lease starts an agent's lease and renews it every second, to tell that the
+// harness is alive. It goes on until the cluster is detached: faults are
+// healed after a run's context has ended.
+func (c *Cluster) lease(ctx context.Context, a *remote) error {
+	if err := a.call(ctx, agent.VerbLease, agent.Lease{Millis: int(leaseTime.Milliseconds())}, nil); err != nil {
+		return err
 	}
+	c.leases.Go(func() {
+		tick := time.NewTicker(renewEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-c.alive.Done():
+				return
+			case <-a.done:
+				return
+			case <-tick.C:
+			}
+			if err := a.call(c.alive, agent.VerbRenew, agent.None{}, nil); err != nil && c.alive.Err() == nil {
+				c.log.Warn("lease is not renewed", "agent", a.name, "err", err)
+			}
+		}
+	})
+	return nil
 }
 
 // noIPv6Error says that a cluster cannot be had with IPv6.

@@ -49,6 +49,7 @@ func (e *Error) Hint() string { return e.Advice }
 type Engine struct {
 	api *client.Client
 	log *slog.Logger
+	agent programs
 	// Images says where images come from.
 	Images ImagePolicy
 }

@@ -175,7 +175,7 @@ or history, 69 environment (engine, image, cluster), 70 bug, 130 interrupted.`,
 		},
 	}
 	root.AddCommand(a.runCommand(), a.planCommand(), a.checkCommand(), a.verifyCommand(), a.reportCommand(), a.exportCommand(),
-		a.listCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand())
+		a.listCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand(), a.agentCommand())
 	root.SetFlagErrorFunc(flagError)
 	return root
 }
