@@ -108,9 +108,9 @@ type Cluster struct {
 	owner   map[string]string // labels
 	network string
 
-	leases  sync.WaitGroup
-	alive   context.Context // until the cluster is detached
-	stop    context.CancelFunc
+	leases sync.WaitGroup
+	alive  context.Context // until the cluster is detached
+	stop   context.CancelFunc
 }
 
 var validRunID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)

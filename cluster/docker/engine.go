@@ -47,8 +47,8 @@ func (e *Error) Hint() string { return e.Advice }
 
 // Engine is a connection to a Docker engine.
 type Engine struct {
-	api *client.Client
-	log *slog.Logger
+	api   *client.Client
+	log   *slog.Logger
 	agent programs
 	// Images says where images come from.
 	Images ImagePolicy

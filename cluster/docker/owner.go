@@ -12,8 +12,9 @@ const (
 	labelRun     = "capstan.run"
 	labelCluster = "capstan.cluster" // tells clusters of the same run id apart
 	labelNode    = "capstan.node"
-	labelRole    = "capstan.role" // holder or server
-	labelKeep    = "capstan.keep" // the user wants it to stay
+	labelRole    = "capstan.role"   // holder, server, host; links beside a container of others
+	labelKeep    = "capstan.keep"   // the user wants it to stay
+	labelTarget  = "capstan.target" // of an agent beside a container that capstan did not start: which one
 	labelCreated = "capstan.created"
 	labelHost    = "capstan.host"
 	labelBoot    = "capstan.boot"
