@@ -4,6 +4,7 @@ package phase
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -32,7 +33,9 @@ type Phase struct {
 
 // Timeline are the phases of a history, in order, without gaps.
 type Timeline struct {
-	Phases  []Phase
+	Phases []Phase
+	// Windows are the faults in order. Those that overlap are one here: what
+	// clients saw cannot be told apart by them.
 	Windows []history.Window
 }
 
@@ -42,31 +45,71 @@ func Of(h *history.History) *Timeline {
 	for i := range h.Events {
 		last = max(last, h.Events[i].Time)
 	}
-	windows := history.Windows(h)
+	windows := join(history.Windows(h))
 	return &Timeline{phases(windows, last), windows}
 }
 
-// phases lays the windows out over the history. Windows of other tools may
-// overlap; then a phase begins where the one before ends.
+// join makes one window of those that overlap.
+func join(windows []history.Window) []history.Window {
+	var out []history.Window
+	for i, w := range windows {
+		if w.ID == 0 {
+			w.ID = i + 1
+		}
+		if n := len(out); n > 0 && w.Begin < out[n-1].End {
+			out[n-1] = both(out[n-1], w)
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// both is the window of two faults that overlap: from the first start to the
+// last heal. A node is on the worse of its sides.
+func both(a, b history.Window) history.Window {
+	a.Fault += " + " + b.Fault
+	a.Nodes = slices.Compact(slices.Sorted(slices.Values(slices.Concat(a.Nodes, b.Nodes))))
+	a.Cut = slices.Concat(a.Cut, b.Cut)
+	a.Events = slices.Concat(a.Events, b.Events)
+	if len(b.Sides) > 0 {
+		sides := maps.Clone(b.Sides)
+		for n, s := range a.Sides {
+			sides[n] = worse(s, sides[n])
+		}
+		a.Sides = sides
+	}
+	a.Begin, a.Start = min(a.Begin, b.Begin), min(a.Start, b.Start)
+	a.Stop, a.End = max(a.Stop, b.Stop), max(a.End, b.End)
+	a.Started, a.Stopped = a.Started && b.Started, a.Stopped && b.Stopped
+	a.Proven, a.Healed = a.Proven && b.Proven, a.Healed && b.Healed
+	return a
+}
+
+// worse of two sides is the one that sees less.
+func worse(a, b string) string {
+	rank := []string{"", "majority", "bridge", "minority"}
+	if slices.Index(rank, a) > slices.Index(rank, b) {
+		return a
+	}
+	return b
+}
+
+// phases lays the windows out over the history.
 func phases(windows []history.Window, last time.Duration) []Phase {
 	if len(windows) == 0 {
 		return []Phase{{Name: Whole, Stage: Whole, To: last}}
 	}
 	out := []Phase{{Name: Before, Stage: Before, To: windows[0].Begin}}
 	for i, w := range windows {
-		n := w.ID
-		if n == 0 {
-			n = i + 1
-		}
-		from := max(w.Begin, out[len(out)-1].To)
-		end, next := max(w.End, from), last
+		next := last
 		if i+1 < len(windows) {
 			next = windows[i+1].Begin
 		}
-		out[len(out)-1].To = from
+		end := max(w.End, w.Begin)
 		out = append(out,
-			Phase{Name: fmt.Sprintf("fault %d %s", n, w.Fault), Stage: During, From: from, To: end, Fault: n},
-			Phase{Name: fmt.Sprintf("after fault %d", n), Stage: After, From: end, To: max(next, end), Fault: n})
+			Phase{Name: fmt.Sprintf("fault %d %s", w.ID, w.Fault), Stage: During, From: w.Begin, To: end, Fault: w.ID},
+			Phase{Name: fmt.Sprintf("after fault %d", w.ID), Stage: After, From: end, To: max(next, end), Fault: w.ID})
 	}
 	return out
 }
