@@ -38,6 +38,7 @@ type timeline struct {
 
 type band struct {
 	X, W  float64
+	Y     float64 // of the label; those of faults that overlap stand below each other
 	Label string
 	Title string
 	Class string
@@ -118,14 +119,18 @@ func fill(ops []operation, end time.Duration) []bucket {
 }
 
 func bands(windows []history.Window, x func(time.Duration) float64) []band {
+	const labelTop, labelHeight, labels = 22, 12, 12
 	var all []band
+	var busy [labels]time.Duration // until when each line of labels is taken
 	for _, w := range windows {
 		from, to := x(w.Begin), x(w.End)
+		line := max(slices.IndexFunc(busy[:], func(end time.Duration) bool { return end <= w.Begin }), 0)
+		busy[line] = w.End
 		class, proof := "fault", "proven: "+w.Proof
 		if !w.Proven {
 			class, proof = "fault unproven", "not proven: "+w.StartErr+w.Proof
 		}
-		all = append(all, band{X: from, W: max(to-from, 1), Class: class, Label: clean(fmt.Sprint(w.ID)),
+		all = append(all, band{X: from, W: max(to-from, 1), Y: labelTop + labelHeight*float64(line), Class: class, Label: clean(fmt.Sprint(w.ID)),
 			Title: clean(fmt.Sprintf("fault %d %s from %s to %s; %s", w.ID, w.Fault, seconds(w.Start), seconds(w.Stop), proof))})
 	}
 	return all
