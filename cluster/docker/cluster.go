@@ -172,7 +172,7 @@ func (e *Engine) newCluster(spec Spec) *Cluster {
 		c.Nodes = append(c.Nodes, &Node{Name: n.Name, spec: n})
 	}
 	c.alive, c.stop = context.WithCancel(context.Background())
-	c.Net = newNetwork(c)
+	c.Net = newNetwork(c.log)
 	c.Procs = &Processes{c: c}
 	return c
 }

@@ -52,7 +52,7 @@ func (e *Engine) Exercise(ctx context.Context, runID string) (text string, err e
 		return "", err
 	}
 	n1, n2 := c.Nodes[0].Name, c.Nodes[1].Name
-	cut := cluster.LinkState{Cut: map[cluster.Link]bool{{From: n1, To: n2}: true}}
+	cut := cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{{From: n1, To: n2}: cluster.Drop}}
 	if err := e.expect(ctx, c, cut); err != nil {
 		return "", err
 	}
@@ -73,7 +73,7 @@ func (e *Engine) expect(ctx context.Context, c *Cluster, want cluster.LinkState)
 		return err
 	}
 	for l, arrived := range reach {
-		if arrived == want.Cut[l] {
+		if arrived != (want.Cut[l] == cluster.Open) {
 			return fmt.Errorf("cut %v: canary from %s to %s arrived: %t", want.Cut, l.From, l.To, arrived)
 		}
 	}

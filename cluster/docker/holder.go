@@ -3,11 +3,9 @@ package docker
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,18 +40,14 @@ func (c *Cluster) startHolders(ctx context.Context, image string, v6 bool) error
 		return err
 	}
 	return c.each(func(n *Node) error {
-		text, err := n.agent.call(ctx, "hello", n.Name, strconv.Itoa(int(leaseTime.Seconds())), strconv.Itoa(canaryPort))
+		f, err := c.Net.join(ctx, &member{name: n.Name, ip: n.IP, ip6: n.IP6, agent: n.agent})
 		if err != nil {
-			return &Error{
-				Doing: "prepare the node's iptables", Err: err,
-				Advice: "the engine must allow containers NET_ADMIN, and its kernel needs nf_tables or ip_tables; see `capstan doctor`",
-			}
+			return err
 		}
-		families, addrs, _ := strings.Cut(text, " ")
-		if v6 && families != "families=46" {
-			return &noIPv6Error{fmt.Errorf("%s: ip6tables does not work in the holder", n.Name)}
+		if v6 && !f.V6 {
+			return &noIPv6Error{fmt.Errorf("%s: ip6tables does not work in the holder: %s", n.Name, f.Why)}
 		}
-		return c.Net.learn(n, strings.Fields(addrs))
+		return c.lease(ctx, n.agent)
 	})
 }
 
@@ -97,15 +91,20 @@ func (c *Cluster) tryHolder(ctx context.Context, n *Node, image string, v6 bool)
 	if v6 {
 		ipam.IPv6Address = n.IP6.String()
 	}
+	p, err := c.e.program(ctx)
+	if err != nil {
+		return err
+	}
 	made, err := c.e.api.ContainerCreate(ctx,
 		&container.Config{
 			Image: image, Hostname: n.Name, Labels: labels, ExposedPorts: exposed,
+			Entrypoint: append(slices.Clone(p.argv), "agent", "links"),
 			// The agent's stdin ends with this process: StdinOnce.
 			OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 		},
 		&container.HostConfig{
 			NetworkMode: container.NetworkMode(c.network), PortBindings: bound,
-			CapAdd: []string{"NET_ADMIN"}, LogConfig: logging(),
+			CapAdd: []string{"NET_ADMIN", "NET_RAW"}, LogConfig: logging(),
 		},
 		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 			c.network: {Aliases: []string{n.Name}, IPAMConfig: ipam},
@@ -114,6 +113,9 @@ func (c *Cluster) tryHolder(ctx context.Context, n *Node, image string, v6 bool)
 		return fmt.Errorf("%s: create holder: %w", n.Name, err)
 	}
 	n.HolderID = made.ID
+	if err := c.copyFiles(ctx, made.ID, p.files); err != nil {
+		return fmt.Errorf("%s: %w", n.Name, err)
+	}
 	conn, err := c.e.api.ContainerAttach(ctx, made.ID, container.AttachOptions{
 		Stream: true, Stdin: true, Stdout: true, Stderr: true,
 	})
@@ -124,7 +126,7 @@ func (c *Cluster) tryHolder(ctx context.Context, n *Node, image string, v6 bool)
 		conn.Close()
 		return fmt.Errorf("%s: start holder: %w", n.Name, err)
 	}
-	n.agent = newAgent(n.Name, conn, c.log)
+	n.agent = newRemote(n.Name, conn, c.log)
 	return nil
 }
 
@@ -163,22 +165,4 @@ func freePorts(n int) (ports []int, err error) {
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
-}
-
-// addresses are all under which a node sends to its peers.
-func (n *Node) addresses(reported []string) ([]netip.Addr, error) {
-	addrs := []netip.Addr{n.IP, n.IP6}
-	for _, s := range reported {
-		a, err := netip.ParseAddr(s)
-		if err != nil {
-			return nil, fmt.Errorf("%s: read the holder's addresses: %w", n.Name, err)
-		}
-		if !slices.Contains(addrs, a) {
-			addrs = append(addrs, a)
-		}
-	}
-	if !slices.Contains(reported, n.IP.String()) {
-		return nil, errors.New(n.Name + ": holder did not get the address " + n.IP.String())
-	}
-	return addrs, nil
 }

@@ -4,28 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/cluster/agent"
+	"github.com/capstan-dev/capstan/cluster/agent/links"
 )
 
-// Network cuts the links between nodes. Each node drops what comes from the
-// nodes that are cut off from it, on INPUT, by source address, in a chain of
-// our own.
+// Network breaks the links between nodes, and between them and the harness,
+// through an agent in each node's network namespace.
 type Network struct {
-	c *Cluster
+	log     *slog.Logger
+	members []*member
+	// gateways are the addresses from which the harness reaches the nodes.
+	gateways []netip.Addr
+	// clients sends and counts the harness' own canaries; nil where that
+	// cannot be.
+	clients *links.Station
 	// v6 says that canaries pass over IPv6 as well. Rules are for both
 	// families in any case.
 	v6 bool
 
 	mu      sync.Mutex // held while rules change
-	addrs   map[string][]netip.Addr
-	names   map[netip.Addr]string
+	want    cluster.LinkState
 	timings []Timing
+}
+
+// member is a node as its network sees it.
+type member struct {
+	name string
+	// ip and ip6 are where canaries are sent; ip6 may be missing. addrs are all
+	// under which the node sends to its peers.
+	ip, ip6 netip.Addr
+	addrs   []netip.Addr
+	agent   *remote
 }
 
 // Timing is how long it took to bring one state of the links into force.
@@ -41,23 +57,61 @@ type Timing struct {
 	Skew time.Duration
 }
 
-func newNetwork(c *Cluster) *Network {
-	return &Network{c: c, addrs: map[string][]netip.Addr{}, names: map[netip.Addr]string{}}
-}
+// newNetwork is the network of no nodes yet, see join.
+func newNetwork(log *slog.Logger) *Network { return &Network{log: log} }
 
-// learn takes the addresses that a holder has.
-func (w *Network) learn(n *Node, reported []string) error {
-	addrs, err := n.addresses(reported)
+// join lets an agent prepare its node, and takes the node into the network.
+func (w *Network) join(ctx context.Context, m *member) (links.Facts, error) {
+	f, err := m.hello(ctx)
 	if err != nil {
-		return err
+		return f, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.addrs[n.Name] = addrs
-	for _, a := range addrs {
-		w.names[a] = n.Name
+	w.members = append(w.members, m)
+	slices.SortFunc(w.members, func(a, b *member) int { return naturally(a.name, b.name) })
+	return f, nil
+}
+
+// hello introduces the node to its agent and learns its addresses.
+func (m *member) hello(ctx context.Context) (f links.Facts, err error) {
+	if err := m.agent.call(ctx, links.VerbHello, links.Hello{Name: m.name, Port: canaryPort}, &f); err != nil {
+		return f, &Error{
+			Doing: "prepare the node's iptables", Err: err,
+			Advice: "the engine must allow containers NET_ADMIN, and its kernel needs nf_tables or ip_tables; see `capstan doctor`",
+		}
 	}
-	return nil
+	if !slices.Contains(f.Addrs, m.ip) {
+		return f, fmt.Errorf("%s: the agent's network has not got the address %v", m.name, m.ip)
+	}
+	m.addrs = f.Addrs
+	if m.ip6.IsValid() && !slices.Contains(m.addrs, m.ip6) {
+		m.addrs = append(slices.Clone(m.addrs), m.ip6) // the kernel is still checking it
+	}
+	return f, nil
+}
+
+// naturally sorts n10 behind n9.
+func naturally(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return slices.Compare([]byte(a), []byte(b))
+}
+
+// each runs f for all nodes at the same time.
+func (w *Network) each(f func(*member) error) error {
+	fs := make([]func() error, len(w.members))
+	for i, m := range w.members {
+		fs[i] = func() error { return f(m) }
+	}
+	return join(fs...)
+}
+
+// Can implements cluster.Network.
+func (w *Network) Can(want cluster.LinkState) error {
+	_, err := w.rules(want)
+	return err
 }
 
 // Apply implements cluster.Network. It loads the rules on all nodes, then
@@ -67,36 +121,33 @@ func (w *Network) learn(n *Node, reported []string) error {
 func (w *Network) Apply(ctx context.Context, want cluster.LinkState) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t := Timing{At: time.Now()}
-	drops, err := w.drops(want, &t)
+	t := Timing{At: time.Now(), Cut: len(cuts(want))}
+	rules, err := w.rules(want)
 	if err != nil {
 		return fmt.Errorf("apply links: %w", err)
 	}
-	loaded := w.c.each(func(n *Node) error {
-		_, err := n.agent.call(ctx, "load", drops[n.Name]...)
-		return err
-	})
+	loaded := w.each(func(m *member) error { return m.agent.call(ctx, links.VerbLoad, rules[m.name], nil) })
 	t.Loaded = time.Since(t.At)
-	if loaded != nil && t.Cut > 0 {
+	if loaded != nil && !healed(want) {
 		return fmt.Errorf("apply links: %w", errors.Join(loaded, w.abort(ctx)))
 	}
-	stamps := make(chan int64, len(w.c.Nodes))
-	committed := w.c.each(func(n *Node) error {
-		text, err := n.agent.call(ctx, "commit")
-		if err != nil {
-			return err
+	stamps := make(chan int64, len(w.members))
+	committed := w.each(func(m *member) error {
+		var d links.Done
+		err := m.agent.call(ctx, links.VerbCommit, agent.None{}, &d)
+		if err == nil {
+			stamps <- d.At
 		}
-		at, err := strconv.ParseInt(text, 10, 64)
-		stamps <- at
 		return err
 	})
 	t.Committed = time.Since(t.At)
 	t.Skew = spread(stamps)
+	w.want = want
 	if err := errors.Join(loaded, committed); err != nil {
 		return fmt.Errorf("apply links: %w", err)
 	}
 	w.timings = append(w.timings, t)
-	if err := w.c.each(func(n *Node) error { return n.agent.takeLapse() }); err != nil {
+	if err := w.each(func(m *member) error { return m.agent.takeLapse() }); err != nil {
 		return fmt.Errorf("apply links: %w", err)
 	}
 	return nil
@@ -104,31 +155,13 @@ func (w *Network) Apply(ctx context.Context, want cluster.LinkState) error {
 
 // abort makes all nodes that can be reached forget what they loaded.
 func (w *Network) abort(ctx context.Context) error {
-	return w.c.each(func(n *Node) error {
-		if _, err := n.agent.call(ctx, "abort"); err != nil && !n.agent.isGone() {
+	return w.each(func(m *member) error {
+		err := m.agent.call(ctx, links.VerbAbort, agent.None{}, nil)
+		if err != nil && !m.agent.isGone() {
 			return err
 		}
 		return nil
 	})
-}
-
-// drops lists for each node the addresses whose packets it drops.
-func (w *Network) drops(want cluster.LinkState, t *Timing) (map[string][]string, error) {
-	drops := map[string][]string{}
-	for l, cut := range want.Cut {
-		from, to := w.addrs[l.From], w.addrs[l.To]
-		if from == nil || to == nil || l.From == l.To {
-			return nil, fmt.Errorf("no link from %q to %q", l.From, l.To)
-		}
-		if !cut {
-			continue
-		}
-		t.Cut++
-		for _, a := range from {
-			drops[l.To] = append(drops[l.To], a.String())
-		}
-	}
-	return drops, nil
 }
 
 func spread(stamps chan int64) time.Duration {
@@ -148,43 +181,37 @@ func spread(stamps chan int64) time.Duration {
 func (w *Network) Timings() []Timing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]Timing(nil), w.timings...)
+	return slices.Clone(w.timings)
 }
 
-// Dropped counts the packets that each cut link has dropped since the last
-// Apply.
-func (w *Network) Dropped(ctx context.Context) (map[cluster.Link]uint64, error) {
+// Counters implements cluster.Network.
+func (w *Network) Counters(ctx context.Context) (map[cluster.Link]uint64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var mu sync.Mutex
-	dropped := map[cluster.Link]uint64{}
-	err := w.c.each(func(n *Node) error {
-		text, err := n.agent.call(ctx, "counters")
-		if err != nil {
+	all := map[cluster.Link]uint64{}
+	err := w.each(func(m *member) error {
+		var c links.Counts
+		if err := m.agent.call(ctx, links.VerbCounters, agent.None{}, &c); err != nil {
 			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		for _, f := range strings.Fields(text) {
-			from, count, err := w.counter(f)
-			if err != nil {
-				return fmt.Errorf("%s: read packet counter %q: %w", n.Name, f, err)
-			}
-			dropped[cluster.Link{From: from, To: n.Name}] += count
+		for peer, n := range c.In {
+			all[cluster.Link{From: peer, To: m.name}] += n
+		}
+		for peer, n := range c.Out {
+			all[cluster.Link{From: m.name, To: peer}] += n
 		}
 		return nil
 	})
-	return dropped, err
+	if err != nil {
+		return nil, fmt.Errorf("read packet counters: %w", err)
+	}
+	return all, nil
 }
 
-// counter reads ADDRESS/BITS=COUNT.
-func (w *Network) counter(s string) (from string, count uint64, err error) {
-	addr, number, _ := strings.Cut(s, "=")
-	addr, _, _ = strings.Cut(addr, "/")
-	a, err := netip.ParseAddr(addr)
-	if err != nil {
-		return "", 0, err
-	}
-	count, err = strconv.ParseUint(number, 10, 64)
-	return w.names[a], count, err
+// Reset implements cluster.Network.
+func (w *Network) Reset(context.Context, []cluster.Link) error {
+	return errors.New("reset connections: not to be had here yet")
 }

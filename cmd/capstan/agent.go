@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster/agent"
+	"github.com/capstan-dev/capstan/cluster/agent/links"
 	"github.com/spf13/cobra"
 )
 
@@ -20,7 +21,7 @@ func (a *app) agentCommand() *cobra.Command {
 			c := agent.Config{Log: os.Stderr}
 			switch args[0] {
 			case "links":
-				c.Linger = agentLinger
+				c.Linger, c.Parts = agentLinger, []agent.Part{links.New()}
 			case "host":
 			default:
 				return usage("unknown kind of agent %q", args[0])

@@ -4,11 +4,17 @@ import (
 	"os"
 	"testing"
 
+	"github.com/capstan-dev/capstan/internal/require"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// withAgent runs the tests with a program for the agents in containers.
+type withAgent struct{ m *testing.M }
+
+func (w withAgent) Run() int { return require.WithAgent(w.m) }
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withAgent{m}, map[string]func(){
 		"capstan": func() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) },
 	})
 }

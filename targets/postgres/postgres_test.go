@@ -135,10 +135,10 @@ func wantUnknown(t *testing.T, err error, text string) {
 }
 
 func isolate(node string, others ...string) cluster.LinkState {
-	s := cluster.LinkState{Cut: map[cluster.Link]bool{}}
+	s := cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{}}
 	for _, o := range others {
-		s.Cut[cluster.Link{From: node, To: o}] = true
-		s.Cut[cluster.Link{From: o, To: node}] = true
+		s.Cut[cluster.Link{From: node, To: o}] = cluster.Drop
+		s.Cut[cluster.Link{From: o, To: node}] = cluster.Drop
 	}
 	return s
 }

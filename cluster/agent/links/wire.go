@@ -1,0 +1,92 @@
+// Package links is the part of the agent that breaks the links of one node: it
+// lives in the node's network namespace, cuts with iptables, shapes with tc
+// netem or by holding packets in a queue of its own, and sends and counts the
+// canaries that prove it.
+package links
+
+import (
+	"net/netip"
+
+	"github.com/capstan-dev/capstan/cluster"
+)
+
+// The verbs of this part.
+const (
+	// VerbHello takes Hello, prepares everything and answers Facts.
+	VerbHello = "links.hello"
+	// VerbLoad takes Rules and prepares them; VerbCommit puts them in force
+	// and answers Done; VerbAbort forgets them.
+	VerbLoad   = "links.load"
+	VerbCommit = "links.commit"
+	VerbAbort  = "links.abort"
+	// VerbCounters answers Counts.
+	VerbCounters = "links.counters"
+	// VerbSend takes Flock and sends it. VerbSeen takes a nonce and answers
+	// []Arrival, VerbForget lets go of it.
+	VerbSend   = "links.send"
+	VerbSeen   = "links.seen"
+	VerbForget = "links.forget"
+)
+
+// Hello introduces the node to its agent.
+type Hello struct {
+	Name string
+	// Port is the UDP port of the canaries.
+	Port int
+}
+
+// Facts are what the agent found.
+type Facts struct {
+	// V4 and V6 say which families can be cut, Why what is missing.
+	V4, V6 bool
+	Why    string
+	// Addrs are all addresses of the node, link-local ones included, but not
+	// those of its loopback.
+	Addrs []netip.Addr
+}
+
+// Rules are the desired state of all links of one node. The zero value is the
+// healed one.
+type Rules struct {
+	// In are the links that end at this node, Out those that begin here. The
+	// driver says each thing to the end that can do it.
+	In, Out []Rule
+	// Fence confines the node: it may not talk over connections that it opens
+	// itself to anyone but Friends, so that there is no way around a cut
+	// through the host.
+	Fence   bool
+	Friends []netip.Addr
+}
+
+// Rule is what is to happen on the link to or from one peer.
+type Rule struct {
+	Peer  string
+	Addrs []netip.Addr
+	Cut   cluster.Cut
+	Shape cluster.Shape
+}
+
+// Done says when a commit was complete.
+type Done struct {
+	// At is CLOCK_MONOTONIC in nanoseconds, which all containers of a host
+	// share.
+	At int64
+}
+
+// Counts are packets by peer, of the rules in force.
+type Counts struct{ In, Out map[string]uint64 }
+
+// Flock is canaries to send.
+type Flock struct {
+	Nonce   string
+	Targets []netip.Addr
+	// Count is how many go to each target, spread over Millis.
+	Count, Millis int
+}
+
+// Arrival is what came of a flock from one sender over one family.
+type Arrival struct {
+	From string
+	V6   bool
+	cluster.Quality
+}
