@@ -27,6 +27,8 @@ const (
 	settleTime = 10 * time.Second
 	// settleTime6 is the same for IPv6, which is then done without.
 	settleTime6 = 4 * time.Second
+	// clientsTime is the same for the links of the clients.
+	clientsTime = 2 * time.Second
 )
 
 // arrivals are the canaries of one flock that came.
@@ -199,7 +201,7 @@ func (w *Network) targets(from string) []netip.Addr {
 		}
 	}
 	if from != cluster.Clients && w.clients != nil {
-		addrs = append(addrs, w.gateways...)
+		addrs = append(addrs, w.clients.Addrs()...)
 	}
 	return addrs
 }
@@ -279,7 +281,38 @@ func (w *Network) settle(ctx context.Context, v6 bool) error {
 	if err != nil {
 		return fmt.Errorf("wait for canaries over all links, missing %v: %w", missing, err)
 	}
+	if err := w.meetClients(ctx); err != nil {
+		w.log.Info("the links between clients and nodes cannot be probed", "cause", err)
+	}
 	return nil
+}
+
+// meetClients opens the harness' own end of canaries, at the addresses from
+// which its packets come to the nodes. On an engine in a virtual machine these
+// are not of this machine.
+func (w *Network) meetClients(ctx context.Context) error {
+	var at []netip.AddrPort
+	for _, a := range w.gateways {
+		at = append(at, netip.AddrPortFrom(a, canaryPort))
+	}
+	s, err := links.NewStation(cluster.Clients, at...)
+	if err != nil {
+		return err
+	}
+	w.clients = s
+	if missing, err := w.await(ctx, clientsTime); err != nil {
+		s.Close()
+		w.clients = nil
+		return fmt.Errorf("no canaries over %v: %w", missing, err)
+	}
+	return nil
+}
+
+// close ends what the network holds in this process.
+func (w *Network) close() {
+	if w.clients != nil {
+		w.clients.Close()
+	}
 }
 
 // await sends canaries until one arrived on every path, or the time is over.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,6 +93,13 @@ type Node struct {
 	spec  NodeSpec
 	ports map[int]int
 	agent *remote // in the holder
+
+	// foreign: capstan did not start the server, which may get another network
+	// namespace with each start; its holder is the agent beside it then, shared
+	// the network that it has in common with the others.
+	foreign    bool
+	shared     string
+	generation int // counts agents
 }
 
 // Cluster is a running set of nodes.
@@ -107,6 +115,7 @@ type Cluster struct {
 	keep    bool
 	owner   map[string]string // labels
 	network string
+	sidecar string // image of agents beside containers of others
 
 	leases sync.WaitGroup
 	alive  context.Context // until the cluster is detached
@@ -185,7 +194,7 @@ func (c *Cluster) up(ctx context.Context, holder string, v6 bool) error {
 		}
 		return err
 	}
-	c.network = id
+	c.network, c.Net.gateways = id, plan.gateways(v6)
 	for i, n := range c.Nodes {
 		n.IP, n.IP6 = host(plan.v4, firstNode+i), host(plan.v6, firstNode+i)
 	}
@@ -259,6 +268,18 @@ func (c *Cluster) Addr(node string, port int) (string, error) {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(p)), nil
 }
 
+// Endpoints are the addresses at which clients reach a node.
+func (c *Cluster) Endpoints(node string) (all []string) {
+	n, err := c.node(node)
+	if err != nil {
+		return nil
+	}
+	for _, port := range slices.Sorted(maps.Keys(n.ports)) {
+		all = append(all, net.JoinHostPort("127.0.0.1", strconv.Itoa(n.ports[port])))
+	}
+	return all
+}
+
 // Cluster is the view that the harness and the faults have.
 func (c *Cluster) Cluster() *cluster.Cluster {
 	v := &cluster.Cluster{Net: c.Net, Procs: c.Procs, Why: map[string]string{
@@ -308,6 +329,7 @@ func (c *Cluster) remove(ctx context.Context) error {
 
 func (c *Cluster) detach() {
 	c.stop()
+	c.Net.close()
 	c.leases.Wait()
 	for _, n := range c.Nodes {
 		if n.agent != nil {

@@ -113,18 +113,24 @@ func (c *Cluster) tryHolder(ctx context.Context, n *Node, image string, v6 bool)
 		return fmt.Errorf("%s: create holder: %w", n.Name, err)
 	}
 	n.HolderID = made.ID
-	if err := c.copyFiles(ctx, made.ID, p.files); err != nil {
+	return c.startAgent(ctx, n, p)
+}
+
+// startAgent puts the agent's program into the node's holder, which was
+// created, starts it and holds the other end of its stdin.
+func (c *Cluster) startAgent(ctx context.Context, n *Node, p program) error {
+	if err := c.copyFiles(ctx, n.HolderID, p.files); err != nil {
 		return fmt.Errorf("%s: %w", n.Name, err)
 	}
-	conn, err := c.e.api.ContainerAttach(ctx, made.ID, container.AttachOptions{
+	conn, err := c.e.api.ContainerAttach(ctx, n.HolderID, container.AttachOptions{
 		Stream: true, Stdin: true, Stdout: true, Stderr: true,
 	})
 	if err != nil {
-		return fmt.Errorf("%s: attach to holder: %w", n.Name, err)
+		return fmt.Errorf("%s: attach to agent: %w", n.Name, err)
 	}
-	if err := c.e.api.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
+	if err := c.e.api.ContainerStart(ctx, n.HolderID, container.StartOptions{}); err != nil {
 		conn.Close()
-		return fmt.Errorf("%s: start holder: %w", n.Name, err)
+		return fmt.Errorf("%s: start agent: %w", n.Name, err)
 	}
 	n.agent = newRemote(n.Name, conn, c.log)
 	return nil

@@ -60,7 +60,8 @@ type Timing struct {
 // newNetwork is the network of no nodes yet, see join.
 func newNetwork(log *slog.Logger) *Network { return &Network{log: log} }
 
-// join lets an agent prepare its node, and takes the node into the network.
+// join lets an agent prepare its node, and takes the node into the network, or
+// takes it up again there with a new agent. See restore for its rules.
 func (w *Network) join(ctx context.Context, m *member) (links.Facts, error) {
 	f, err := m.hello(ctx)
 	if err != nil {
@@ -68,7 +69,7 @@ func (w *Network) join(ctx context.Context, m *member) (links.Facts, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.members = append(w.members, m)
+	w.members = append(slices.DeleteFunc(w.members, func(o *member) bool { return o.name == m.name }), m)
 	slices.SortFunc(w.members, func(a, b *member) int { return naturally(a.name, b.name) })
 	return f, nil
 }

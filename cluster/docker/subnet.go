@@ -16,6 +16,7 @@ import (
 // networks use by default. Nodes count from .11, the gateway is .1.
 const (
 	subnets    = 1 << 15
+	gateway    = 1
 	firstNode  = 11
 	maxNodes   = 240
 	poolTrials = 32
@@ -35,6 +36,15 @@ func planOf(n uint32) plan {
 		v4: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, hi, lo, 0}), 24),
 		v6: netip.PrefixFrom(netip.AddrFrom16(v6), 64),
 	}
+}
+
+// gateways are the addresses that the host has in the network.
+func (p plan) gateways(v6 bool) []netip.Addr {
+	gs := []netip.Addr{host(p.v4, gateway)}
+	if v6 {
+		gs = append(gs, host(p.v6, gateway))
+	}
+	return gs
 }
 
 // host is the n-th address of a subnet.
@@ -74,9 +84,9 @@ func (e *Engine) createNetwork(ctx context.Context, name, runID string, labels m
 }
 
 func (e *Engine) tryNetwork(ctx context.Context, name string, p plan, labels map[string]string, v6 bool) (string, error) {
-	config := []network.IPAMConfig{{Subnet: p.v4.String(), Gateway: host(p.v4, 1).String()}}
+	config := []network.IPAMConfig{{Subnet: p.v4.String(), Gateway: host(p.v4, gateway).String()}}
 	if v6 {
-		config = append(config, network.IPAMConfig{Subnet: p.v6.String(), Gateway: host(p.v6, 1).String()})
+		config = append(config, network.IPAMConfig{Subnet: p.v6.String(), Gateway: host(p.v6, gateway).String()})
 	}
 	made, err := e.api.NetworkCreate(ctx, name, network.CreateOptions{
 		Driver: "bridge", EnableIPv6: &v6, Labels: labels,

@@ -26,7 +26,7 @@ const keptNonces = 256
 // goroutine.
 type Station struct {
 	name  string
-	conns map[bool]*net.UDPConn // by IPv6
+	conns []*net.UDPConn
 
 	mu     sync.Mutex
 	seen   map[string]map[origin]*record
@@ -49,7 +49,7 @@ type record struct {
 // NewStation opens the sockets at the given addresses. There must be one, at
 // least; of several those that cannot be opened are left out.
 func NewStation(name string, at ...netip.AddrPort) (*Station, error) {
-	s := &Station{name: name, conns: map[bool]*net.UDPConn{}, seen: map[string]map[origin]*record{}}
+	s := &Station{name: name, seen: map[string]map[origin]*record{}}
 	var err error
 	for _, a := range at {
 		network := "udp4"
@@ -64,13 +64,48 @@ func NewStation(name string, at ...netip.AddrPort) (*Station, error) {
 		// Best effort: with less, a large flock loses some of its canaries,
 		// which shows.
 		_ = c.SetReadBuffer(4 << 20)
-		s.conns[a.Addr().Is6()] = c
+		s.conns = append(s.conns, c)
 		go s.listen(c, a.Addr().Is6())
 	}
 	if len(s.conns) == 0 {
 		return nil, fmt.Errorf("open canary socket: %w", err)
 	}
 	return s, nil
+}
+
+// Addrs are those at which it listens.
+func (s *Station) Addrs() (all []netip.Addr) {
+	for _, c := range s.conns {
+		all = append(all, address(c))
+	}
+	return all
+}
+
+func address(c *net.UDPConn) netip.Addr {
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+}
+
+// conn is the socket whose address is the nearest to a target's.
+func (s *Station) conn(to netip.Addr) (best *net.UDPConn) {
+	bits := -1
+	for _, c := range s.conns {
+		a := address(c)
+		if a.BitLen() != to.BitLen() {
+			continue
+		}
+		if n := common(a.AsSlice(), to.AsSlice()); n > bits {
+			best, bits = c, n
+		}
+	}
+	return best
+}
+
+// common is the number of leading bytes that are the same.
+func common(a, b []byte) (n int) {
+	for n < len(a) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // Close ends the station.
@@ -95,7 +130,7 @@ func (s *Station) Send(f Flock, port int, done <-chan struct{}) {
 			}
 		}
 		for _, to := range f.Targets {
-			if c := s.conns[to.Is6()]; c != nil {
+			if c := s.conn(to); c != nil {
 				msg := encode(header{f.Nonce, s.name, uint32(i), Clock()})
 				_, _ = c.WriteToUDPAddrPort(msg, netip.AddrPortFrom(to, uint16(port)))
 			}
