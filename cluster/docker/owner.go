@@ -6,6 +6,14 @@ import (
 	"time"
 )
 
+// The roles of containers.
+const (
+	// RoleServer is the system under test, RoleHolder what owns a node's
+	// network.
+	RoleServer = "server"
+	RoleHolder = "holder"
+)
+
 // Everything that is made in the engine carries these labels: what run it
 // belongs to, and which process made it.
 const (

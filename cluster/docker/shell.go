@@ -75,9 +75,10 @@ func (e *Engine) follow(ctx context.Context, exec string, sizes <-chan [2]uint) 
 	}
 }
 
-// findNode finds a node's running container by its labels.
+// findNode finds a node's running container by its labels. The server of a
+// node that capstan did not start has none; its agent's label names it.
 func (e *Engine) findNode(ctx context.Context, run, node, role string) (string, error) {
-	f := filters.NewArgs(filters.Arg("label", labelNode+"="+node), filters.Arg("label", labelRole+"="+role))
+	f := filters.NewArgs(filters.Arg("label", labelNode+"="+node))
 	if run != "" {
 		f.Add("label", labelRun+"="+run)
 	}
@@ -85,22 +86,33 @@ func (e *Engine) findNode(ctx context.Context, run, node, role string) (string, 
 	if err != nil {
 		return "", fmt.Errorf("look for node %s: %w", node, err)
 	}
-	switch {
-	case len(all) == 0:
-		return "", fmt.Errorf("no container of node %s is running%s", node, of(run))
-	case len(all) > 1:
-		var runs []string
-		for _, c := range all {
-			runs = append(runs, c.Labels[labelRun])
+	var ids, runs []string
+	for _, c := range all {
+		target := c.Labels[labelTarget]
+		switch {
+		case c.Labels[labelRole] == role:
+			ids = append(ids, c.ID)
+		case target != "" && role == RoleServer:
+			ids = append(ids, target)
+		default:
+			continue
 		}
+		runs = append(runs, c.Labels[labelRun])
+	}
+	switch {
+	case len(ids) == 0:
+		return "", fmt.Errorf("no %s of node %s is running%s", role, node, of(run))
+	case len(ids) > 1:
 		return "", fmt.Errorf("several clusters have a node %s: %s; say which", node, strings.Join(runs, ", "))
-	case all[0].State == "paused":
+	}
+	s, err := e.state(ctx, ids[0])
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", node, err)
+	}
+	if s.Paused {
 		return "", fmt.Errorf("node %s is paused: no process can be started in it; heal the fault first", node)
 	}
-	if target := all[0].Labels[labelTarget]; target != "" {
-		return target, nil // a container that capstan did not start
-	}
-	return all[0].ID, nil
+	return ids[0], nil
 }
 
 func of(run string) string {
