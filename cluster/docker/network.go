@@ -154,14 +154,6 @@ func (w *Network) Apply(ctx context.Context, want cluster.LinkState) error {
 	return nil
 }
 
-// restore brings the present state of the links to an agent that is new.
-func (w *Network) restore(ctx context.Context) error {
-	w.mu.Lock()
-	want := w.want
-	w.mu.Unlock()
-	return w.Apply(ctx, want)
-}
-
 // abort makes all nodes that can be reached forget what they loaded.
 func (w *Network) abort(ctx context.Context) error {
 	return w.each(func(m *member) error {
