@@ -40,56 +40,74 @@ func SystemSeed(seed uint64) uint64 { return Rand(seed, streamSystem).Uint64() }
 // maxFaults bounds a schedule.
 const maxFaults = 1_000_000
 
-// Schedule draws the fault schedule of a plan: a pure function of it.
+// Schedule draws the fault schedule of a plan: a pure function of it. Faults
+// that recur in the same rhythm take turns; others may overlap.
 func Schedule(p plan.Plan, kinds []nemesis.Kind) (nemesis.Schedule, error) {
 	rng := Rand(p.Seed, streamSchedule)
 	var s nemesis.Schedule
-	var periodic []plan.Fault
+	var lanes []lane
 	for _, f := range p.Faults {
 		fault, err := nemesis.Parse(kinds, f.Name)
 		if err != nil {
 			return nil, err
 		}
-		if f.Once {
-			if f.At+f.For > p.TimeLimit {
-				return nil, fmt.Errorf("fault %s at %v for %v does not end within the time limit of %v", f.Name, f.At, f.For, p.TimeLimit)
-			}
-			s = append(s, nemesis.Step{At: f.At, For: f.For, Fault: fault})
-			continue
-		}
-		if f.Every > 0 && (f.Every < 10*time.Millisecond || p.TimeLimit/f.Every > maxFaults) {
-			return nil, fmt.Errorf("fault %s every %v in a time limit of %v: want at least 10ms, and at most %d faults", f.Name, f.Every, p.TimeLimit, maxFaults)
-		}
-		periodic = append(periodic, f)
-	}
-	steps, err := periodicSteps(rng, kinds, periodic, p.TimeLimit)
-	if err != nil {
-		return nil, err
-	}
-	s = append(s, steps...)
-	s.Sort()
-	return s, s.Check()
-}
-
-// periodicSteps lets the faults that recur take turns in one lane.
-func periodicSteps(rng *rand.Rand, kinds []nemesis.Kind, entries []plan.Fault, limit time.Duration) (nemesis.Schedule, error) {
-	if len(entries) == 0 {
-		return nil, nil
-	}
-	var faults []nemesis.Fault
-	first := entries[0]
-	for _, e := range entries {
-		if e.Every != first.Every || e.For != first.For {
-			return nil, fmt.Errorf("faults that recur take turns and need the same times: %s has every %v for %v, %s every %v for %v",
-				first.Name, first.Every, first.For, e.Name, e.Every, e.For)
-		}
-		f, err := nemesis.Parse(kinds, e.Name)
-		if err != nil {
+		if err := fits(f, p.TimeLimit); err != nil {
 			return nil, err
 		}
-		faults = append(faults, f)
+		if f.Once || f.On != (plan.Trigger{}) {
+			s = append(s, nemesis.Step{At: f.At, For: f.For, On: f.On, Fault: nemesis.Resolve(fault, rng)})
+			continue
+		}
+		lanes = take(lanes, rhythm(f, p.TimeLimit), fault)
 	}
-	return nemesis.Periodic(rng, faults, first.Every, first.For, limit), nil
+	for _, l := range lanes {
+		s = append(s, nemesis.Periodic(rng, l.faults, l.rhythm)...)
+	}
+	s.Sort()
+	return s, nil
+}
+
+// fits says whether an entry fits into the run.
+func fits(f plan.Fault, limit time.Duration) error {
+	switch {
+	case f.Once && f.At+f.For > limit:
+		return fmt.Errorf("fault %s at %v for %v does not end within the time limit of %v", f.Name, f.At, f.For, limit)
+	case f.Every > 0 && (f.Every < 10*time.Millisecond || limit/f.Every > maxFaults):
+		return fmt.Errorf("fault %s every %v in a time limit of %v: want at least 10ms, and at most %d faults", f.Name, f.Every, limit, maxFaults)
+	case f.From >= limit:
+		return fmt.Errorf("fault %s from %v begins after the time limit of %v", f.Name, f.From, limit)
+	}
+	return nil
+}
+
+// lane is faults that take turns.
+type lane struct {
+	rhythm nemesis.Rhythm
+	faults []nemesis.Fault
+}
+
+func take(lanes []lane, r nemesis.Rhythm, f nemesis.Fault) []lane {
+	for i := range lanes {
+		if lanes[i].rhythm == r {
+			lanes[i].faults = append(lanes[i].faults, f)
+			return lanes
+		}
+	}
+	return append(lanes, lane{r, []nemesis.Fault{f}})
+}
+
+// usualJitter is the share by which recurring faults vary if nothing is said.
+const usualJitter = 0.2
+
+func rhythm(f plan.Fault, limit time.Duration) nemesis.Rhythm {
+	r := nemesis.Rhythm{Every: f.Every, For: f.For, Jitter: f.Jitter, From: f.From, Until: limit}
+	if f.Jitter == 0 && !f.Steady {
+		r.Jitter = usualJitter
+	}
+	if f.Until > 0 {
+		r.Until = min(limit, f.Until)
+	}
+	return r
 }
 
 // Config is a run on a system that is up and ready.
@@ -141,9 +159,9 @@ func Run(ctx, stop context.Context, c Config) Outcome {
 	var out Outcome
 	stop, release := either(ctx, stop)
 	defer release()
-	nem := &nemesisTask{loop: loop, cluster: cl, schedule: c.Schedule, rng: Rand(c.Plan.Seed, streamNemesis)}
+	nem := &nemesisTask{loop: loop, cluster: cl, nemesis: NewNemesis(cl, Rand(c.Plan.Seed, streamNemesis).Uint64()), schedule: c.Schedule}
 	nemCtx, stopNemesis := context.WithCancel(stop)
-	rt.Go(func() { nem.run(nemCtx) })
+	nem.task(func() { nem.run(nemCtx) })
 
 	params := workloads.Params{Seed: Rand(c.Plan.Seed, streamOperations).Uint64(),
 		Concurrency: c.Plan.Concurrency, Nodes: len(cl.Nodes), OpsPerKey: c.Plan.OpsPerKey}
@@ -153,10 +171,13 @@ func Run(ctx, stop context.Context, c Config) Outcome {
 	}
 	out.Interrupted = stop.Err() != nil
 	stopNemesis()
-	for !nem.done.Load() {
+	for !nem.over() {
 		rt.Wait(context.WithoutCancel(ctx), history.Forever)
 	}
-	recoverSystem(ctx, c, rt, &out)
+	if !out.Interrupted {
+		out.Problems = append(out.Problems, nem.missed...)
+	}
+	recoverSystem(ctx, c, rt, nem.nemesis, &out)
 	if final := c.Workload.Final(params); final != nil && ctx.Err() == nil {
 		c.Phase("final reads")
 		if err := loop.Drive(ctx, ctx, gen.TimeLimit(finalLimit, final)); err != nil {
@@ -182,10 +203,10 @@ func mainSource(c Config, params workloads.Params) gen.Source {
 
 // recoverSystem heals everything, also what no fault is known to have broken,
 // and waits until the system says that it is ready and a quiet while more.
-func recoverSystem(ctx context.Context, c Config, rt cluster.Runtime, out *Outcome) {
+func recoverSystem(ctx context.Context, c Config, rt cluster.Runtime, nem *nemesis.Nemesis, out *Outcome) {
 	c.Phase("healing")
 	heal, cancel := rt.WithTimeout(context.WithoutCancel(ctx), healTimeout)
-	if err := HealAll(heal, c.System.Cluster()); err != nil {
+	if err := nem.HealAll(heal); err != nil {
 		out.problem("heal: %v", err)
 	}
 	cancel()

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
@@ -40,6 +41,8 @@ type Loop struct {
 	all, free []int
 	processes []int
 	inFlight  int
+
+	invoked, infos atomic.Int64 // of clients, for triggers
 
 	mu        sync.Mutex
 	delivered []*call
@@ -331,6 +334,13 @@ func (c *call) event(at time.Duration, kind history.Kind) history.Event {
 }
 
 func (l *Loop) record(e history.Event) {
+	switch {
+	case e.Process == history.Nemesis:
+	case e.Kind == history.Invoke:
+		l.invoked.Add(1)
+	case e.Kind == history.Info:
+		l.infos.Add(1)
+	}
 	if err := l.Journal.Append(e); err != nil {
 		l.mu.Lock()
 		l.err = errors.Join(l.err, fmt.Errorf("record event: %w", err))

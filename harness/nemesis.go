@@ -5,153 +5,196 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"strings"
-	"sync/atomic"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/nemesis"
+	"github.com/capstan-dev/capstan/plan"
 )
 
 const (
-	injectTimeout = 30 * time.Second
-	healTimeout   = 30 * time.Second
+	injectTimeout = time.Minute
+	verifyTimeout = 30 * time.Second
+	healTimeout   = time.Minute
 )
 
-// nemesisTask injects the faults of a schedule, one after another.
+// NewNemesis makes a nemesis for a cluster on which no fault is in force, on
+// the cluster's own runtime or in real time.
+func NewNemesis(c *cluster.Cluster, seed uint64) *nemesis.Nemesis {
+	rt := c.Runtime
+	if rt == nil {
+		rt = RealTime()
+	}
+	return nemesis.New(c, rt, seed)
+}
+
+// nemesisTask lets the faults of a schedule begin and end at their times, each
+// in a task of its own.
 type nemesisTask struct {
 	loop     *Loop
 	cluster  *cluster.Cluster
+	nemesis  *nemesis.Nemesis
 	schedule nemesis.Schedule
-	rng      *rand.Rand
-	done     atomic.Bool
+
+	mu      sync.Mutex // never held while a task waits
+	running int
+	missed  []string // steps whose moment did not come
 }
 
-// run goes through the schedule until it ends or ctx does; a fault that is in
-// force then is healed first.
+// run starts a task for each step when its time has come, and one that waits
+// for its trigger at once. It returns when ctx ends or all are started; over
+// tells when they are done.
 func (n *nemesisTask) run(ctx context.Context) {
-	defer n.loop.Runtime.Wake()
-	defer n.done.Store(true)
-	for i, step := range n.schedule {
+	for _, step := range n.schedule {
+		if step.On != (plan.Trigger{}) {
+			n.task(func() { n.triggered(ctx, step) })
+		}
+	}
+	for _, step := range n.schedule {
+		if step.On != (plan.Trigger{}) {
+			continue
+		}
 		if n.loop.Runtime.Sleep(ctx, step.At-n.loop.Now()) != nil {
 			return
 		}
-		n.window(ctx, i+1, step)
-		if err := n.loop.Journal.Flush(); err != nil {
-			return // the loop sees the same error at its next event
-		}
+		n.task(func() { n.window(ctx, step, step.At) })
 	}
+}
+
+// task runs f, and counts it until it is done.
+func (n *nemesisTask) task(f func()) {
+	n.count(1)
+	n.loop.Runtime.Go(func() {
+		defer n.loop.Runtime.Wake()
+		defer n.count(-1)
+		f()
+	})
+}
+
+func (n *nemesisTask) count(d int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.running += d
+}
+
+func (n *nemesisTask) over() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.running == 0
 }
 
 // window injects one fault, lets it be in force, and heals it.
-func (n *nemesisTask) window(ctx context.Context, id int, step nemesis.Step) {
-	detail := history.FaultDetail{ID: id, Fault: step.Fault.Name()}
-	n.record(history.Invoke, "start", detail, nil)
+func (n *nemesisTask) window(ctx context.Context, step nemesis.Step, at time.Duration) {
+	id := n.nemesis.Number()
+	plain := history.FaultDetail{ID: id, Fault: step.Fault.Name()}
+	n.record(history.Invoke, "start", plain, nil)
 	inject, cancel := n.loop.Runtime.WithTimeout(context.WithoutCancel(ctx), injectTimeout)
-	detail, undo, err := n.inject(inject, step.Fault)
+	detail, err := n.nemesis.Start(inject, id, step.Fault)
 	cancel()
-	detail.ID = id
 	n.record(history.Info, "start", detail, err)
 
+	last := plain
 	if err == nil {
-		end := step.At + step.For
-		_ = n.loop.Runtime.Sleep(ctx, end-n.loop.Now()) // a stop heals early
+		_ = n.loop.Runtime.Sleep(ctx, at+step.For-n.loop.Now()) // a stop heals early
+		last = n.verify(ctx, id, detail)
 	}
-	n.record(history.Invoke, "stop", detail, nil)
-	healed, err := n.heal(ctx, undo)
-	healed.ID = id
-	n.record(history.Info, "stop", healed, err)
+	n.record(history.Invoke, "stop", last, nil)
+	heal, cancel := n.loop.Runtime.WithTimeout(context.WithoutCancel(ctx), healTimeout)
+	healed, herr := n.nemesis.Heal(heal, id)
+	cancel()
+	if err == nil && detail.Proven && !last.Proven {
+		herr = errors.Join(fmt.Errorf("the fault was not in force to its end: %s", last.Proof), herr)
+	}
+	n.record(history.Info, "stop", healed, herr)
+	_ = n.loop.Journal.Flush() // the loop sees the same error at its next event
 }
 
-// inject calls the fault; a panic in it must not leave the fault unhealed.
-func (n *nemesisTask) inject(ctx context.Context, f nemesis.Fault) (d history.FaultDetail, undo nemesis.Undo, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			d = history.FaultDetail{Fault: f.Name()}
-			undo = func(ctx context.Context) (history.FaultDetail, error) {
-				return d, HealAll(ctx, n.cluster)
-			}
-			err = fmt.Errorf("inject %s: panic: %v", f.Name(), p)
-		}
-	}()
-	return f.Inject(ctx, n.cluster, n.rng)
-}
-
-// heal undoes a fault until the heal is proven or the time is up. A fault that
-// had ended by itself before is healed all the same, and told.
-func (n *nemesisTask) heal(ctx context.Context, undo nemesis.Undo) (history.FaultDetail, error) {
-	ctx, cancel := n.loop.Runtime.WithTimeout(context.WithoutCancel(ctx), healTimeout)
+// verify measures once more before the heal. What cannot be measured is not
+// proven.
+func (n *nemesisTask) verify(ctx context.Context, id int, start history.FaultDetail) history.FaultDetail {
+	limit, cancel := n.loop.Runtime.WithTimeout(context.WithoutCancel(ctx), verifyTimeout)
 	defer cancel()
-	var lapsed error
-	for {
-		detail, err := undo(ctx)
-		if err == nil && detail.Proven {
-			return detail, lapsed
-		}
-		if errors.Is(err, cluster.ErrLapsed) {
-			lapsed = fmt.Errorf("the fault was not in force to its end: %w", err)
-		}
-		if n.loop.Runtime.Sleep(ctx, 200*time.Millisecond) != nil {
-			return detail, err
-		}
+	d, err := n.nemesis.Verify(limit, id)
+	if err != nil {
+		d = start
+		d.Proven, d.Proof, d.State, d.Links = false, err.Error(), history.Invalid, nil
 	}
+	// The start has told what does not change.
+	d.Cut, d.Sides, d.Before = nil, nil, ""
+	return d
 }
 
+// record writes an event. An invocation of start has nothing to tell yet.
 func (n *nemesisTask) record(kind history.Kind, verb string, d history.FaultDetail, err error) {
-	if kind == history.Invoke {
-		d.Proven, d.Proof = false, ""
-	}
-	name, _, _ := strings.Cut(d.Fault, ":")
 	value, merr := json.Marshal(d)
 	if merr != nil {
 		err = errors.Join(err, merr)
 	}
-	e := history.Event{Time: n.loop.Now(), Process: history.Nemesis, Kind: kind, F: verb + "-" + name, Value: value}
+	e := history.Event{Time: n.loop.Now(), Process: history.Nemesis, Kind: kind, F: verb + "-" + d.Kind(), Value: value}
 	if err != nil {
 		e.Err = err.Error()
 	}
 	n.loop.record(e)
 }
 
-// HealAll brings the cluster back whatever was done to it: network whole,
-// processes running, clocks true. It goes on after errors and joins them.
-func HealAll(ctx context.Context, c *cluster.Cluster) error {
-	var errs []error
-	if c.Procs != nil {
-		for _, n := range c.Nodes {
-			errs = append(errs, revive(ctx, c.Procs, n))
-		}
+// How often a trigger is looked at. Who leads is asked of the system itself.
+const (
+	pollCount  = time.Millisecond
+	pollLeader = 100 * time.Millisecond
+)
+
+// triggered waits for the moment of a step.
+func (n *nemesisTask) triggered(ctx context.Context, step nemesis.Step) {
+	if err := n.moment(ctx, step.On); err != nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.missed = append(n.missed, fmt.Sprintf("fault %v never began: %v", step, err))
+		return
 	}
-	if c.Net != nil {
-		if err := c.Net.Apply(ctx, cluster.LinkState{}); err != nil {
-			errs = append(errs, fmt.Errorf("heal network: %w", err))
-		}
-	}
-	if c.Clocks != nil {
-		for _, n := range c.Nodes {
-			if err := c.Clocks.Skew(ctx, n, 0); err != nil {
-				errs = append(errs, fmt.Errorf("set clock of %s back: %w", n, err))
-			}
-		}
-	}
-	return errors.Join(errs...)
+	n.window(ctx, step, n.loop.Now())
 }
 
-func revive(ctx context.Context, p cluster.Processes, node string) error {
-	state, err := p.State(ctx, node)
-	if err != nil {
-		return fmt.Errorf("look at the process of %s: %w", node, err)
+func (n *nemesisTask) moment(ctx context.Context, t plan.Trigger) error {
+	switch t.Event {
+	case plan.LeaderChange:
+		return n.leaderChange(ctx)
+	case plan.NthInfo:
+		return n.counted(ctx, func() int64 { return n.loop.infos.Load() }, t)
 	}
-	switch state {
-	case cluster.Paused:
-		err = p.Resume(ctx, node)
-	case cluster.Dead:
-		err = p.Start(ctx, node)
-	}
-	if err != nil {
-		return fmt.Errorf("revive %s: %w", node, err)
+	return n.counted(ctx, func() int64 { return n.loop.invoked.Load() }, t)
+}
+
+func (n *nemesisTask) counted(ctx context.Context, count func() int64, t plan.Trigger) error {
+	for count() < int64(t.N) {
+		if n.loop.Runtime.Sleep(ctx, pollCount) != nil {
+			return fmt.Errorf("there were %d of %d", count(), t.N)
+		}
 	}
 	return nil
+}
+
+// leaderChange waits until the system names other primaries than at first. A
+// system that names none, as during an election, has not changed yet.
+func (n *nemesisTask) leaderChange(ctx context.Context) error {
+	if n.cluster.Primaries == nil {
+		return errors.New("the target does not say which node is primary")
+	}
+	var first []string
+	for {
+		now, err := n.cluster.Primaries(ctx)
+		slices.Sort(now)
+		switch {
+		case err != nil || len(now) == 0:
+		case first == nil:
+			first = now
+		case !slices.Equal(first, now):
+			return nil
+		}
+		if n.loop.Runtime.Sleep(ctx, pollLeader) != nil {
+			return errors.New("the leader did not change")
+		}
+	}
 }

@@ -93,11 +93,12 @@ func (w *windower) stop(e *Event, d FaultDetail) {
 	x.Events = append(x.Events, e.Index)
 	if !x.Stopped {
 		x.Stop, x.Stopped = e.Time, true
+		x.Last = d
 		if e.Kind == Invoke || e.Err == "" && !d.Proven {
 			return
 		}
 	}
-	x.End, x.StopErr, x.Healed = e.Time, e.Err, d.Proven && e.Err == ""
+	x.End, x.StopErr, x.Healed, x.After = e.Time, e.Err, d.Proven && e.Err == "", d
 	w.ended[i] = true
 }
 

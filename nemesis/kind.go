@@ -1,48 +1,48 @@
 package nemesis
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/capstan-dev/capstan/cluster"
-	"github.com/capstan-dev/capstan/history"
-	"github.com/capstan-dev/capstan/internal/nearest"
 )
 
-// Kind is a family of faults that differ by an argument.
+// Kind is a family of faults that differ by their arguments.
 type Kind struct {
 	Name, Doc string
-	// Args lists the arguments that are allowed. No argument is always
-	// allowed and means: the family's default, or any of them at random.
-	Args []string
-	New  func(arg string) Fault
+	// Params are the arguments that a fault of this kind takes. The first one
+	// may be given without its name: NAME:VALUE or NAME(VALUE).
+	Params []Param
+	// make builds the fault from arguments that were read.
+	make func(name string, v values) (Fault, error)
+	// list is set where the arguments are faults themselves.
+	list func(name string, faults []Fault) Fault
 }
 
-// Parse makes the fault that a text NAME or NAME:ARG names.
-func Parse(kinds []Kind, text string) (Fault, error) {
-	name, arg, hasArg := strings.Cut(text, ":")
-	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
-	if i < 0 {
-		var names []string
-		for _, k := range kinds {
-			names = append(names, k.Name)
+// Usage is like "kill(NODES, signal=...)".
+func (k Kind) Usage() string {
+	if k.list != nil {
+		return k.Name + "(FAULT, FAULT, ...)"
+	}
+	if len(k.Params) == 0 {
+		return k.Name
+	}
+	var all []string
+	for i, p := range k.Params {
+		what := p.What
+		if len(p.Words) > 0 {
+			what = strings.Join(p.Words, "|")
 		}
-		return nil, fmt.Errorf("unknown fault %q%s; there are: %s", name, nearest.Hint(name, names), strings.Join(names, ", "))
+		switch {
+		case p.flag:
+			all = append(all, p.Name)
+		case i == 0:
+			all = append(all, what)
+		default:
+			all = append(all, p.Name+"="+what)
+		}
 	}
-	k := kinds[i]
-	if hasArg && !slices.Contains(k.Args, arg) {
-		return nil, fmt.Errorf("unknown %s %q%s; there are: %s", name, arg, nearest.Hint(arg, k.Args), strings.Join(k.Args, ", "))
-	}
-	return k.New(arg), nil
-}
-
-func joinName(kind, arg string) string {
-	if arg == "" {
-		return kind
-	}
-	return kind + ":" + arg
+	return k.Name + "(" + strings.Join(all, ", ") + ")"
 }
 
 // lacks is the error for a power that the cluster does not have.
@@ -51,10 +51,4 @@ func lacks(c *cluster.Cluster, power, what string) error {
 		return fmt.Errorf("the target %s: %s", what, why)
 	}
 	return fmt.Errorf("the target %s", what)
-}
-
-// nothing is the undo of a fault that was not injected at all.
-func nothing(d history.FaultDetail) Undo {
-	d.Proven, d.Proof = true, "nothing was injected"
-	return func(context.Context) (history.FaultDetail, error) { return d, nil }
 }

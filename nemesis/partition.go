@@ -9,46 +9,135 @@ import (
 	"strings"
 
 	"github.com/capstan-dev/capstan/cluster"
-	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/internal/nearest"
 )
 
 // Partition is the fault kind that cuts links between nodes. Without an
 // argument each partition takes a shape at random; every other one isolates
 // the primary where there is one, the cut that tells the most.
 func Partition() Kind {
-	args := []string{}
-	doc := "cut links between nodes, by a shape or, without one, by any at random; "
+	doc := "cut links between nodes, by a shape, by explicit groups like (n1 n2 | n3 n4 n5), or, without either, by any at random; "
+	var words []string
 	for i, s := range grudgeShapes() {
-		args = append(args, s.name)
+		words = append(words, s.name)
 		if i > 0 {
 			doc += "; "
 		}
 		doc += s.name + ": " + s.doc
 	}
-	return Kind{Name: "partition", Doc: doc, Args: args,
-		New: func(arg string) Fault { return partition{arg} }}
+	return Kind{Name: "partition", Doc: doc + cutDoc, Params: append([]Param{shapeParam(words)}, cutParams("in", "out")...),
+		make: func(name string, v values) (Fault, error) {
+			p := partition{name: name, shape: v.text("shape"), cutOptions: readCut(v)}
+			if p.way != "" && p.shape != "one-way" {
+				return nil, errors.New("way is for one-way only")
+			}
+			return p, nil
+		}}
 }
 
-type partition struct{ shape string }
+const cutDoc = ". how: drop, answer with a reset (reject), or keep and deliver later (hold); " +
+	"reset: end stale connections after the heal instead of waiting out their back-off"
 
-func (p partition) Name() string { return joinName("partition", p.shape) }
+// cutOptions say how links are cut.
+type cutOptions struct {
+	how   cluster.Cut
+	way   string
+	reset bool
+}
+
+func cutParams(ways ...string) []Param {
+	return []Param{wordParam("way", "", ways...), wordParam("how", "drop", "drop", "reject", "hold"), flagParam("reset")}
+}
+
+func readCut(v values) cutOptions {
+	how := map[string]cluster.Cut{"drop": cluster.Drop, "reject": cluster.Reject, "hold": cluster.Hold}
+	return cutOptions{how: how[v.text("how")], way: v.text("way"), reset: v.flag("reset")}
+}
+
+// can asks whether the network can cut such a link.
+func (o cutOptions) can(c *cluster.Cluster, l cluster.Link) error {
+	if c.Net == nil {
+		return lacks(c, "Net", "cannot cut its network")
+	}
+	return c.Net.Can(cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{l: o.how}})
+}
+
+// want is the share that cuts links.
+func (o cutOptions) want(links []cluster.Link) Want {
+	cut := map[cluster.Link]cluster.Cut{}
+	for _, l := range links {
+		cut[l] = o.how
+	}
+	return Want{Links: cluster.LinkState{Cut: cut}}
+}
+
+// shapeParam is the name of a shape, or groups.
+func shapeParam(words []string) Param {
+	return Param{Name: "shape", What: "GROUP | GROUP", Words: append(slices.Clone(words), "GROUP | GROUP"),
+		read: func(s string) (any, string, error) {
+			if !strings.Contains(s, "|") {
+				if !slices.Contains(words, s) {
+					return nil, "", fmt.Errorf("unknown partition %q%s; there are: %s, or groups like n1 n2 | n3", s, nearest.Hint(s, words), strings.Join(words, ", "))
+				}
+				return s, s, nil
+			}
+			var groups []string
+			for _, g := range strings.Split(s, "|") {
+				spec, err := parseNodes("group", g)
+				if err != nil {
+					return nil, "", err
+				}
+				if spec.isWord() {
+					return nil, "", fmt.Errorf("group: want names of nodes or roles, got %q", g)
+				}
+				groups = append(groups, string(spec))
+			}
+			text := strings.Join(groups, " | ")
+			return text, text, nil
+		}}
+}
+
+type partition struct {
+	name, shape string
+	cutOptions
+}
+
+func (p partition) Name() string { return p.name }
 
 func (p partition) Applicable(c *cluster.Cluster) error {
 	if c.Net == nil {
 		return lacks(c, "Net", "cannot cut its network")
 	}
+	if len(c.Nodes) < 2 {
+		return fmt.Errorf("%s needs at least 2 nodes, the cluster has %d", p.name, len(c.Nodes))
+	}
+	if err := p.can(c, cluster.Link{From: c.Nodes[0], To: c.Nodes[1]}); err != nil {
+		return err
+	}
+	if strings.Contains(p.shape, "|") {
+		_, err := p.groups(c)
+		return err
+	}
 	if len(p.possible(c)) > 0 {
 		return nil
 	}
-	if p.shape == "primary" && c.Primaries == nil {
+	s := shapeNamed(p.shape)
+	switch {
+	case s.primaries && c.Primaries == nil:
 		return lacks(c, "Primaries", "does not say which node is primary")
+	case p.shape == "roles" && len(c.Nodes) >= s.min:
+		return errors.New("all nodes have the same role")
 	}
+	return fmt.Errorf("%s needs at least %d nodes, the cluster has %d", p.name, s.min, len(c.Nodes))
+}
+
+func shapeNamed(name string) grudgeShape {
 	for _, s := range grudgeShapes() {
-		if s.name == p.shape {
-			return fmt.Errorf("%s needs at least %d nodes, the cluster has %d", p.Name(), s.min, len(c.Nodes))
+		if s.name == name {
+			return s
 		}
 	}
-	return fmt.Errorf("partition needs at least 2 nodes, the cluster has %d", len(c.Nodes))
+	return grudgeShape{min: 2}
 }
 
 // possible lists the shapes that the fault may take on this cluster.
@@ -56,8 +145,9 @@ func (p partition) possible(c *cluster.Cluster) []grudgeShape {
 	var fit []grudgeShape
 	for _, s := range grudgeShapes() {
 		switch {
-		case p.shape != "" && p.shape != s.name:
-		case s.name == "primary" && c.Primaries == nil:
+		case p.shape != "" && p.shape != s.name, p.shape == "" && !s.drawn:
+		case s.primaries && c.Primaries == nil:
+		case s.name == "roles" && len(byRole(c)) < 2:
 		case len(c.Nodes) >= s.min:
 			fit = append(fit, s)
 		}
@@ -65,37 +155,60 @@ func (p partition) possible(c *cluster.Cluster) []grudgeShape {
 	return fit
 }
 
-func (p partition) Inject(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (history.FaultDetail, Undo, error) {
-	shape := draw(p.possible(c), rng)
-	nodes := slices.Clone(c.Nodes)
-	rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-	detail := history.FaultDetail{Fault: joinName("partition", shape.name)}
-	if shape.name == "primary" {
-		if err := primaryFirst(ctx, c, nodes); err != nil {
-			return detail, nothing(detail), err
-		}
+// Draw implements Fault.
+func (p partition) Draw(ctx context.Context, c *cluster.Cluster, rng *rand.Rand, _ []string) (Action, error) {
+	name, g, err := p.grudge(ctx, c, rng)
+	if err != nil {
+		return Action{}, err
 	}
-	g := shape.make(nodes, rng)
-	detail.Nodes = g.Nodes
-	detail.Sides = Sides(c.Nodes, g.Cut)
-	state := cluster.LinkState{Cut: map[cluster.Link]bool{}}
-	for _, l := range g.Cut {
-		detail.Cut = append(detail.Cut, [2]string{l.From, l.To})
-		state.Cut[l] = true
-	}
-	slices.SortFunc(detail.Cut, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
-	undo := func(ctx context.Context) (history.FaultDetail, error) {
-		healed := detail
-		err := drive(ctx, c, cluster.LinkState{}, &healed)
-		return healed, err
-	}
-	err := drive(ctx, c, state, &detail)
-	detail.Proof = describe(c.Nodes, g.Cut) + ": " + detail.Proof
-	return detail, undo, err
+	return Action{Fault: name, Nodes: slices.Clone(g.Nodes), Words: describe(c.Nodes, g.Cut), Want: p.want(g.Cut), Reset: p.reset}, nil
 }
 
-// draw picks a shape, the primary's as often as all others together.
-func draw(shapes []grudgeShape, rng *rand.Rand) grudgeShape {
+// grudge draws the links to cut, and the fault's name with the shape in it.
+func (p partition) grudge(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (string, Grudge, error) {
+	if strings.Contains(p.shape, "|") {
+		groups, err := p.groups(c)
+		return p.name, apart(groups), err
+	}
+	shape := drawShape(p.possible(c), rng)
+	nodes := shuffled(c.Nodes, rng)
+	var g Grudge
+	switch {
+	case shape.name == "roles":
+		g = apart(byRole(c))
+	case shape.name == "primaries":
+		claims, err := claimants(ctx, c)
+		if err != nil {
+			return p.name, g, err
+		}
+		g = isolateEach(claims, c.Nodes)
+	case shape.primaries:
+		if err := primaryFirst(ctx, c, nodes); err != nil {
+			return p.name, g, err
+		}
+		g = shape.make(nodes, rng)
+	case shape.name == "one-way" && p.way != "":
+		g = oneWay(nodes, p.way == "in")
+	default:
+		g = shape.make(nodes, rng)
+	}
+	name := p.name
+	if p.shape == "" {
+		name = withFirst(name, shape.name)
+	}
+	return name, g, nil
+}
+
+// withFirst adds a first argument to the name of a fault that has none.
+func withFirst(name, arg string) string {
+	if kind, rest, ok := strings.Cut(name, "("); ok {
+		return kind + "(" + arg + ", " + rest
+	}
+	return name + ":" + arg
+}
+
+// drawShape picks a shape, the primary's as often as all others together.
+func drawShape(shapes []grudgeShape, rng *rand.Rand) grudgeShape {
 	i := slices.IndexFunc(shapes, func(s grudgeShape) bool { return s.name == "primary" })
 	if i >= 0 && rng.IntN(2) == 0 {
 		return shapes[i]
@@ -103,62 +216,38 @@ func draw(shapes []grudgeShape, rng *rand.Rand) grudgeShape {
 	return shapes[rng.IntN(len(shapes))]
 }
 
-// primaryFirst moves a node that believes to be primary to the front.
-func primaryFirst(ctx context.Context, c *cluster.Cluster, nodes []string) error {
-	primaries, err := c.Primaries(ctx)
-	if err != nil {
-		return fmt.Errorf("ask for the primary: %w", err)
+// groups are the explicit ones. A node that is in none stays connected to all.
+func (p partition) groups(c *cluster.Cluster) ([][]string, error) {
+	var groups [][]string
+	seen := map[string]bool{}
+	for _, g := range strings.Split(p.shape, "|") {
+		nodes, err := named(c, g)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range nodes {
+			if seen[n] {
+				return nil, fmt.Errorf("%s is in two groups", n)
+			}
+			seen[n] = true
+		}
+		groups = append(groups, nodes)
 	}
-	if len(primaries) == 0 {
-		return errors.New("no node says that it is primary")
-	}
-	// With several claimants the first in random order is as good as any.
-	i := slices.IndexFunc(nodes, func(n string) bool { return slices.Contains(primaries, n) })
-	if i < 0 {
-		return fmt.Errorf("primary %s is not a node of the cluster", strings.Join(primaries, ", "))
-	}
-	nodes[0], nodes[i] = nodes[i], nodes[0]
-	return nil
+	return groups, nil
 }
 
-// drive brings the network into a state and proves by canaries that every
-// link is as wanted.
-func drive(ctx context.Context, c *cluster.Cluster, want cluster.LinkState, d *history.FaultDetail) error {
-	d.Proven, d.Proof = false, ""
-	if err := c.Net.Apply(ctx, want); err != nil {
-		return fmt.Errorf("apply link state: %w", err)
-	}
-	reach, err := c.Net.Probe(ctx)
-	if err != nil {
-		return fmt.Errorf("probe links: %w", err)
-	}
-	var wrong []string
-	links, cut := 0, 0
-	for _, from := range c.Nodes {
-		for _, to := range c.Nodes {
-			l := cluster.Link{From: from, To: to}
-			if from == to {
-				continue
-			}
-			links++
-			arrived, measured := reach[l]
-			switch {
-			case !measured:
-				wrong = append(wrong, from+"→"+to+" was not measured")
-			case arrived && want.Cut[l]:
-				wrong = append(wrong, from+"→"+to+" is open and should be cut")
-			case !arrived && !want.Cut[l]:
-				wrong = append(wrong, from+"→"+to+" is cut and should be open")
-			case !arrived:
-				cut++
-			}
+// byRole groups the nodes by their roles, in the order of nodes.
+func byRole(c *cluster.Cluster) [][]string {
+	var groups [][]string
+	at := map[string]int{}
+	for _, n := range c.Nodes {
+		i, known := at[c.Roles[n]]
+		if !known {
+			i = len(groups)
+			at[c.Roles[n]] = i
+			groups = append(groups, nil)
 		}
+		groups[i] = append(groups[i], n)
 	}
-	if len(wrong) > 0 {
-		d.Proof = strings.Join(wrong, ", ")
-		return nil
-	}
-	d.Proven = true
-	d.Proof = fmt.Sprintf("canaries on all %d links: %d cut, %d open, as intended", links, cut, links-cut)
-	return nil
+	return groups
 }

@@ -2,24 +2,48 @@ package nemesis
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/capstan-dev/capstan/plan"
 )
 
 // Step of a schedule: the fault begins At, counted from the start of the run,
-// and is healed For later.
+// or On a trigger, and is healed For later.
 type Step struct {
 	At, For time.Duration
+	On      plan.Trigger
 	Fault   Fault
 }
 
-// String is like "partition:primary 5s @12s".
-func (s Step) String() string { return fmt.Sprintf("%s %v @%v", s.Fault.Name(), s.For, s.At) }
+// String is like "isolate:primary 5s @12s"; ParseStep reads it.
+func (s Step) String() string {
+	when := s.At.String()
+	if s.On != (plan.Trigger{}) {
+		when = s.On.String()
+	}
+	return fmt.Sprintf("%s %v @%s", s.Fault.Name(), s.For, when)
+}
 
-// Schedule is a list of steps in order of time that do not overlap.
+// ParseStep reads FAULT FOR @WHEN, see plan.ParseFault.
+func ParseStep(kinds []Kind, text string) (Step, error) {
+	e, err := plan.ParseFault(text)
+	if err != nil {
+		return Step{}, err
+	}
+	if !e.Once && e.On == (plan.Trigger{}) || e.For == 0 {
+		return Step{}, errors.New("want how long and when, like partition 5s @12s")
+	}
+	f, err := Parse(kinds, e.Name)
+	return Step{At: e.At, For: e.For, On: e.On, Fault: f}, err
+}
+
+// Schedule is a list of steps in order of time, those with triggers last. They
+// may overlap: the faults come together then.
 type Schedule []Step
 
 // String is the steps, one a line.
@@ -31,42 +55,53 @@ func (s Schedule) String() string {
 	return b.String()
 }
 
-// Periodic plans windows of length on every period over a run of length
-// limit, each with one of the faults in turn. The first begins after the
-// quiet half of a period, and every window has quiet time behind it. Starts
-// and lengths vary by up to a fifth. It draws only from rng.
-func Periodic(rng *rand.Rand, faults []Fault, every, on, limit time.Duration) Schedule {
+// Rhythm says when faults recur.
+type Rhythm struct {
+	// Every is the mean time from one start to the next, For the mean length.
+	Every, For time.Duration
+	// Jitter is the share by which starts and lengths vary.
+	Jitter float64
+	// From and Until bound it.
+	From, Until time.Duration
+}
+
+// Periodic plans windows in a rhythm, each with one of the faults in turn. The
+// first begins after the quiet part of a period, and every window has quiet
+// time behind it. It draws only from rng; what a mix comes to, too.
+func Periodic(rng *rand.Rand, faults []Fault, r Rhythm) Schedule {
 	var s Schedule
-	if len(faults) == 0 || every <= 0 {
+	if len(faults) == 0 || r.Every <= 0 || r.For <= 0 || r.For >= r.Every {
 		return nil
 	}
-	jitter := func(d time.Duration) time.Duration {
-		return time.Duration(float64(d) * (0.8 + 0.4*rng.Float64())).Round(time.Millisecond)
+	vary := func(d time.Duration) time.Duration {
+		share := (1 - r.Jitter) + 2*r.Jitter*rng.Float64()
+		return max(time.Millisecond, time.Duration(float64(d)*share).Round(time.Millisecond))
 	}
-	quiet := every - on
-	at := jitter(quiet)
+	quiet := r.Every - r.For
+	at := r.From + vary(quiet)
 	for i := 0; ; i++ {
-		length := jitter(on)
-		if at+length+quiet/2 > limit {
+		length := vary(r.For)
+		if at+length+quiet/2 > r.Until {
 			return s
 		}
-		s = append(s, Step{At: at, For: length, Fault: faults[i%len(faults)]})
-		at += length + jitter(quiet)
+		s = append(s, Step{At: at, For: length, Fault: Resolve(faults[i%len(faults)], rng)})
+		at += length + vary(quiet)
 	}
 }
 
 // Sort brings the steps into the order of time.
 func (s Schedule) Sort() {
-	slices.SortStableFunc(s, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
+	slices.SortStableFunc(s, func(a, b Step) int {
+		return cmp.Or(compareBools(a.On != plan.Trigger{}, b.On != plan.Trigger{}), cmp.Compare(a.At, b.At))
+	})
 }
 
-// Check says whether the steps are in order and apart from each other.
-func (s Schedule) Check() error {
-	for i := 1; i < len(s); i++ {
-		if end := s[i-1].At + s[i-1].For; s[i].At < end {
-			return fmt.Errorf("faults overlap: %q lasts until %v, %q begins before; "+
-				"faults are injected one at a time", s[i-1], end, s[i])
-		}
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
 	}
-	return nil
+	return -1
 }

@@ -177,12 +177,25 @@ func (d *decoder) faults(n *yaml.Node, at string) []Fault {
 		item = follow(item)
 		d.here(item, path)
 		if item.Kind == yaml.ScalarNode {
-			faults = append(faults, Fault{Name: d.str(item, path)})
+			faults = append(faults, d.faultText(item, path))
 			continue
 		}
 		faults = append(faults, d.fault(item, path))
 	}
 	return faults
+}
+
+// faultText reads an entry that is a text, like "partition 5s @12s".
+func (d *decoder) faultText(n *yaml.Node, at string) Fault {
+	text := d.str(n, at)
+	if text == "" {
+		return Fault{}
+	}
+	f, err := ParseFault(text)
+	if err != nil {
+		d.errorf(n, at, "%v", err)
+	}
+	return f
 }
 
 func (d *decoder) fault(n *yaml.Node, at string) Fault {
@@ -192,19 +205,33 @@ func (d *decoder) fault(n *yaml.Node, at string) Fault {
 			f.Name = d.str(n, field)
 			d.here(n, at) // a fault that cannot be had is blamed on its name
 		},
-		"every": func(n *yaml.Node, at string) { f.Every = d.duration(n, at) },
-		"for":   func(n *yaml.Node, at string) { f.For = d.duration(n, at) },
-		"at":    func(n *yaml.Node, at string) { f.At, f.Once = d.durationOrZero(n, at), true },
+		"every":  func(n *yaml.Node, at string) { f.Every = d.duration(n, at) },
+		"for":    func(n *yaml.Node, at string) { f.For = d.duration(n, at) },
+		"from":   func(n *yaml.Node, at string) { f.From = d.durationOrZero(n, at) },
+		"until":  func(n *yaml.Node, at string) { f.Until = d.duration(n, at) },
+		"at":     func(n *yaml.Node, at string) { d.blame(n, at, f.when(d.scalar(n))) },
+		"jitter": func(n *yaml.Node, at string) { d.blame(n, at, f.setJitter(d.scalar(n))) },
 	})
-	switch {
-	case f.Name == "" && n.Kind == yaml.MappingNode:
+	if f.Name == "" && n.Kind == yaml.MappingNode {
 		d.errorf(n, at, "the field fault is missing; want a name like partition")
-	case f.Once && f.Every > 0:
-		d.errorf(n, at, "at and every exclude each other")
-	case f.Every > 0 && f.For >= f.Every:
-		d.errorf(n, at, "for (%v) must be shorter than every (%v), or the fault would never be healed", f.For, f.Every)
+		return f
 	}
+	d.blame(n, at, f.check())
 	return f
+}
+
+// scalar is the text of a node; empty if it has none.
+func (d *decoder) scalar(n *yaml.Node) string {
+	if n = follow(n); n.Kind == yaml.ScalarNode {
+		return n.Value
+	}
+	return ""
+}
+
+func (d *decoder) blame(n *yaml.Node, at string, err error) {
+	if err != nil {
+		d.errorf(n, at, "%v", err)
+	}
 }
 
 func (d *decoder) str(n *yaml.Node, at string) string {

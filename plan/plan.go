@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,21 +47,6 @@ type Plan struct {
 	places map[string]place
 }
 
-// Fault is an entry of a plan's schedule. With At it happens once, otherwise
-// every Every.
-type Fault struct {
-	// Name is NAME or NAME:ARG.
-	Name string
-	// For is how long it is in force.
-	For time.Duration
-	// Every is the mean time from one start to the next.
-	Every time.Duration
-	// At is the time of the only start.
-	At time.Duration
-	// Once is true if At was given.
-	Once bool
-}
-
 // Default is the plan of `capstan run` without any argument.
 func Default() Plan {
 	return Plan{
@@ -84,10 +70,11 @@ func Default() Plan {
 func (p *Plan) Fill() {
 	for i := range p.Faults {
 		f := &p.Faults[i]
-		if f.Every == 0 && !f.Once {
+		once := f.Once || f.On != Trigger{}
+		if f.Every == 0 && !once {
 			f.Every = max(min(10*time.Second, p.TimeLimit/2), 2*f.For)
 		}
-		if f.For == 0 && f.Once {
+		if f.For == 0 && once {
 			f.For = min(5*time.Second, p.TimeLimit/4)
 		}
 		if f.For == 0 {
@@ -122,7 +109,7 @@ func (p Plan) YAML() []byte {
 	line("op-timeout", "%v", p.OpTimeout)
 	line("quiesce", "%v", p.Quiesce)
 	line("check-timeout", "%v", p.CheckTimeout)
-	line("check-memory", "%s", formatSize(p.CheckMemory))
+	line("check-memory", "%s", FormatSize(p.CheckMemory))
 	line("seed", "%d", p.Seed)
 	if len(p.Faults) == 0 {
 		line("faults", "[]")
@@ -130,11 +117,7 @@ func (p Plan) YAML() []byte {
 	}
 	fmt.Fprintf(&b, "faults:\n")
 	for _, f := range p.Faults {
-		when := fmt.Sprintf("every: %v", f.Every)
-		if f.Once {
-			when = fmt.Sprintf("at: %v", f.At)
-		}
-		fmt.Fprintf(&b, "  - {fault: %s, %s, for: %v}\n", scalar(f.Name), when, f.For)
+		fmt.Fprintf(&b, "  - {%s}\n", strings.Join(f.fields(), ", "))
 	}
 	return []byte(b.String())
 }
@@ -146,4 +129,12 @@ func scalar(s string) string {
 		return fmt.Sprintf("%q", s)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// inFlow quotes a string for a place between braces, where more is special.
+func inFlow(s string) string {
+	if strings.ContainsAny(s, ",[]{}") {
+		return strconv.Quote(s)
+	}
+	return scalar(s)
 }

@@ -36,7 +36,8 @@ func ParseSize(s string) (int64, error) {
 	return 0, fmt.Errorf("parse size %q: want a number with a unit, like 512MiB or 4GiB", s)
 }
 
-func formatSize(n int64) string {
+// FormatSize writes what ParseSize reads back to the same number.
+func FormatSize(n int64) string {
 	for _, u := range units() {
 		if n >= u.bytes && n%u.bytes == 0 {
 			return fmt.Sprintf("%d%s", n/u.bytes, u.name)
