@@ -1,0 +1,217 @@
+package host_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/capstan-dev/capstan/cluster/agent/host"
+	"github.com/capstan-dev/capstan/internal/require"
+)
+
+// childEnv makes TestClockChild answer questions for the time.
+const childEnv = "CAPSTAN_TEST_CLOCK_CHILD"
+
+// TestClockChild is run by others, as a process of its own. While it answers
+// its threads do nothing but read clocks.
+func TestClockChild(t *testing.T) {
+	if os.Getenv(childEnv) == "" {
+		t.Skip("runs as a child of the other tests only")
+	}
+	for range 4 {
+		go func() {
+			for {
+				time.Now()
+			}
+		}()
+	}
+	start := time.Now()
+	lines := bufio.NewScanner(os.Stdin)
+	fmt.Println("hello")
+	for lines.Scan() {
+		now := time.Now()
+		fmt.Println("time", now.UnixNano(), int64(now.Sub(start)))
+	}
+	os.Exit(0)
+}
+
+// child is a process whose clock may be shifted.
+type child struct {
+	pid   int
+	ask   func() (wall time.Time, monotonic time.Duration)
+	asked time.Time
+}
+
+func clockChild(t *testing.T) child {
+	t.Helper()
+	if !host.CanPatch {
+		require.Skip(t, "clocks", errors.New("not on this processor"))
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestClockChild$", "-test.v")
+	cmd.Env = append(os.Environ(), childEnv+"=1", "GOMAXPROCS=2")
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && lines.Text() != "hello" {
+	}
+	return child{pid: cmd.Process.Pid, ask: func() (time.Time, time.Duration) {
+		t.Helper()
+		if _, err := fmt.Fprintln(in); err != nil {
+			t.Fatalf("ask the child: %v", err)
+		}
+		var wall, mono int64
+		if !lines.Scan() {
+			t.Fatalf("the child is dead: %v", cmd.Wait())
+		}
+		if _, err := fmt.Sscanf(lines.Text(), "time %d %d", &wall, &mono); err != nil {
+			t.Fatalf("the child said %q", lines.Text())
+		}
+		return time.Unix(0, wall), time.Duration(mono)
+	}}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// set changes a clock, or skips the test where that is not allowed.
+func set(t *testing.T, pid int, offset time.Duration, drift float64) {
+	t.Helper()
+	start := time.Now()
+	_, err := host.SetClock(pid, offset, drift)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EIO) {
+		require.Skip(t, "ptrace", err)
+	}
+	must(t, err)
+	t.Logf("clock set to %v and %v in %v", offset, drift, time.Since(start))
+}
+
+// slack is for the way of the question on a loaded machine.
+const slack = 200 * time.Millisecond
+
+func wantOffset(t *testing.T, c child, want time.Duration) {
+	t.Helper()
+	wall, _ := c.ask()
+	if off := time.Until(wall); (off - want).Abs() > slack {
+		t.Errorf("the process is %v off, want %v", off, want)
+	}
+	got, _, err := host.ReadClock(c.pid)
+	if err != nil || (got-want).Abs() > slack {
+		t.Errorf("its clock is read to be %v off, %v, want %v", got, err, want)
+	}
+}
+
+func TestSkewOfOneProcess(t *testing.T) {
+	c, other := clockChild(t), clockChild(t)
+	_, before := c.ask()
+	began := time.Now()
+	for _, offset := range []time.Duration{100 * time.Second, -time.Hour, 1500 * time.Millisecond, -20 * 365 * 24 * time.Hour} {
+		set(t, c.pid, offset, 0)
+		wantOffset(t, c, offset)
+		wantOffset(t, other, 0)
+	}
+	_, after := c.ask()
+	if diff := (after - before - time.Since(began)).Abs(); diff > slack {
+		t.Errorf("monotonic time went wrong by %v", diff)
+	}
+	set(t, c.pid, 0, 0)
+	wantOffset(t, c, 0)
+	if _, isTrue, err := host.ReadClock(c.pid); err != nil || !isTrue {
+		t.Errorf("after the heal the process has the kernel's own clock: %t, %v", isTrue, err)
+	}
+	set(t, c.pid, time.Minute, 0)
+	wantOffset(t, c, time.Minute)
+}
+
+func TestDrift(t *testing.T) {
+	c := clockChild(t)
+	set(t, c.pid, time.Second, 2)
+	start := time.Now()
+	for range 5 {
+		time.Sleep(100 * time.Millisecond)
+		wantOffset(t, c, time.Second+2*time.Since(start))
+	}
+	set(t, c.pid, 0, -0.5)
+	start = time.Now()
+	time.Sleep(300 * time.Millisecond)
+	wantOffset(t, c, -time.Since(start)/2)
+}
+
+// TestBusyProcesses patches processes whose threads are in the vDSO all the
+// time.
+func TestBusyProcesses(t *testing.T) {
+	var children []child
+	for range 6 {
+		children = append(children, clockChild(t))
+	}
+	for i := range 20 {
+		var wg sync.WaitGroup
+		for _, c := range children {
+			wg.Go(func() {
+				_, err := host.SetClock(c.pid, time.Duration(i%2)*time.Minute, 0)
+				if errors.Is(err, fs.ErrPermission) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for _, c := range children {
+			c.ask()
+		}
+	}
+}
+
+// TestOtherLibraries asks programs that read the clock by other functions.
+func TestOtherLibraries(t *testing.T) {
+	perl, err := exec.LookPath("perl")
+	if err != nil || !host.CanPatch {
+		require.Skip(t, "perl", err)
+	}
+	cmd := exec.Command(perl, "-e", `$| = 1; while (<STDIN>) { print time, "\n" }`)
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	defer func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	}()
+	answers := bufio.NewReader(out)
+	ask := func() string {
+		_, err := fmt.Fprintln(in)
+		must(t, err)
+		line, err := answers.ReadString('\n')
+		must(t, err)
+		return line
+	}
+	ask() // it runs
+	set(t, cmd.Process.Pid, 1000*time.Second, 0)
+	line := ask()
+	var sec int64
+	_, err = fmt.Sscan(strings.TrimSpace(line), &sec)
+	if off := time.Until(time.Unix(sec, 0)); err != nil || off < 998*time.Second || off > 1001*time.Second {
+		t.Errorf("perl's time is %v off, %v", off, err)
+	}
+}

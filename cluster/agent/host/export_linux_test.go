@@ -1,0 +1,43 @@
+package host
+
+import "time"
+
+// SetClock gives one process a clock that is off and drifts; zero makes it
+// true.
+func SetClock(pid int, offset time.Duration, drift float64) (bool, error) {
+	now, err := trueTime()
+	if err != nil {
+		return false, err
+	}
+	r := rule{base: now, offset: int64(offset), rate: int64(drift * (1 << 32))}
+	if offset == 0 && drift == 0 {
+		r = rule{}
+	}
+	return setClock(pid, r)
+}
+
+// ReadClock is the offset of a process' clock, and whether it is the kernel's.
+func ReadClock(pid int) (time.Duration, bool, error) {
+	offset, isTrue, err := readClock(pid)
+	return time.Duration(offset), isTrue, err
+}
+
+// CanPatch says whether clocks can be shifted here.
+const CanPatch = canPatch
+
+// ServerOf names the server process of a list of /proc/PID/stat lines.
+func ServerOf(lines ...string) (int, string, error) {
+	var all []stat
+	for _, l := range lines {
+		s, err := parseStat(l)
+		if err != nil {
+			return 0, "", err
+		}
+		all = append(all, s)
+	}
+	s := serverOf(all)
+	return s.pid, s.name, nil
+}
+
+// Matches says whether a file's path matches a pattern.
+func Matches(pattern, name string) (bool, error) { return matches(pattern, name) }

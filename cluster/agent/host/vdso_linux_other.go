@@ -1,0 +1,15 @@
+//go:build linux && !amd64
+
+package host
+
+import "errors"
+
+// canPatch: the functions that replace those of the vDSO are for one kind of
+// processor only.
+const canPatch = false
+
+var errProcessor = errors.New("clocks cannot be shifted on this kind of processor")
+
+func setClock(int, rule) (bool, error) { return false, errProcessor }
+
+func readClock(int) (int64, bool, error) { return 0, false, errProcessor }
