@@ -115,8 +115,8 @@ func TestRules(t *testing.T) {
 	if err := c.Net.Apply(t.Context(), links("n2>n1")); err != nil {
 		t.Fatal(err)
 	}
-	wantRules(t, in(t, e, n1, "iptables", "-S"), "-A INPUT -j CAPSTAN-IN\n"+foreign, "-A CAPSTAN-IN -s "+n2.IP.String()+"/32 -j DROP")
-	wantRules(t, in(t, e, n1, "ip6tables", "-S"), "-A INPUT -j CAPSTAN-IN", "-A CAPSTAN-IN -s "+n2.IP6.String()+"/128 -j DROP", "-A CAPSTAN-IN -s fe80::")
+	wantRules(t, in(t, e, n1, "iptables", "-S"), "-A INPUT ! -i lo -j CAPSTAN-IN\n"+foreign, "-A CAPSTAN-IN -s "+n2.IP.String()+"/32 -j DROP")
+	wantRules(t, in(t, e, n1, "ip6tables", "-S"), "-A INPUT ! -i lo -j CAPSTAN-IN", "-A CAPSTAN-IN -s "+n2.IP6.String()+"/128 -j DROP", "-A CAPSTAN-IN -s fe80::")
 	if got := in(t, e, n2, "iptables", "-S"); strings.Contains(got, "-d "+n1.IP.String()+"/32 -j DROP") {
 		t.Errorf("the sender drops as well:\n%s", got)
 	}
@@ -129,7 +129,7 @@ func TestRules(t *testing.T) {
 			t.Errorf("after the heal:\n%s", got)
 		}
 	}
-	wantRules(t, in(t, e, n1, "iptables", "-S"), "-A INPUT -j CAPSTAN-IN\n"+foreign)
+	wantRules(t, in(t, e, n1, "iptables", "-S"), "-A INPUT ! -i lo -j CAPSTAN-IN\n"+foreign)
 	if got := in(t, e, n1, "iptables", "-t", "nat", "-S"); got != natBefore {
 		t.Errorf("nat was\n%sand is\n%s", natBefore, got)
 	}

@@ -15,7 +15,9 @@ import (
 type part struct {
 	mu      sync.Mutex // one change at a time
 	port    int
-	walls   []*firewall
+	wall    *firewall
+	why     error // there is no IPv6
+	can     mechanisms
 	station *Station
 	loaded  *Rules
 	rules   Rules // in force
@@ -52,26 +54,15 @@ func (p *part) hello(_ context.Context, h Hello) (Facts, error) {
 // open makes the chains and the canary station.
 func (p *part) open(h Hello) (f Facts, err error) {
 	p.port = h.Port
-	if p.walls == nil {
-		errs := make([]error, 2)
-		walls := make([]*firewall, 2)
-		_ = each([]int{0, 1}, func(i int) error {
-			walls[i], errs[i] = newFirewall(families()[i], h.Port)
-			return nil
-		})
-		if walls[0] == nil {
-			return f, fmt.Errorf("prepare iptables: %w", errs[0])
-		}
-		for i, w := range walls {
-			if w != nil {
-				p.walls = append(p.walls, w)
-				go w.keepWarm()
-			} else {
-				f.Why = errs[i].Error()
-			}
+	if p.wall == nil {
+		if p.wall, p.why, err = newFirewall(h.Port); err != nil {
+			return f, fmt.Errorf("prepare iptables: %w", err)
 		}
 	}
-	f.V4, f.V6 = true, len(p.walls) == 2
+	f.V4, f.V6 = true, p.why == nil
+	if p.why != nil {
+		f.Why = p.why.Error()
+	}
 	if p.station == nil {
 		p.station, err = NewStation(h.Name,
 			netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(h.Port)),
@@ -105,7 +96,10 @@ func (p *part) load(_ context.Context, r Rules) (agent.None, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.loaded = nil
-	if err := each(p.walls, func(w *firewall) error { return w.load(r) }); err != nil {
+	if p.wall == nil {
+		return agent.None{}, errors.New("no hello yet")
+	}
+	if err := p.wall.load(r, p.can); err != nil {
 		return agent.None{}, err
 	}
 	p.loaded = &r
@@ -120,35 +114,29 @@ func (p *part) commit(context.Context, agent.None) (Done, error) {
 	}
 	r := *p.loaded
 	p.loaded = nil
-	err := each(p.walls, (*firewall).commit)
+	err := p.wall.commit()
 	d := Done{At: Clock()}
 	if err == nil {
 		p.rules = r
 	}
-	go p.keepWarm()
 	return d, err
-}
-
-func (p *part) keepWarm() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, w := range p.walls {
-		w.keepWarm()
-	}
 }
 
 func (p *part) abort(context.Context, agent.None) (agent.None, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.loaded = nil
-	for _, w := range p.walls {
-		w.abort()
+	if p.wall != nil {
+		p.wall.abort()
 	}
 	return agent.None{}, nil
 }
 
 // Heal implements agent.Part: it empties our chains, and nothing else.
 func (p *part) Heal() error {
+	if p.wall == nil {
+		return nil
+	}
 	if _, err := p.load(context.Background(), Rules{}); err != nil {
 		return err
 	}
@@ -161,19 +149,17 @@ func (p *part) counters(context.Context, agent.None) (Counts, error) {
 	defer p.mu.Unlock()
 	c := Counts{In: map[string]uint64{}, Out: map[string]uint64{}}
 	in, out := peers(p.rules.In), peers(p.rules.Out)
-	for _, w := range p.walls {
-		err := w.counters(func(chain string, peer netip.Addr, packets uint64) {
-			if chain == chainIn {
-				c.In[in[peer]] += packets
-			} else {
-				c.Out[out[peer]] += packets
-			}
-		})
-		if err != nil {
-			return c, err
-		}
+	if p.wall == nil {
+		return c, errors.New("no hello yet")
 	}
-	return c, nil
+	err := p.wall.counters(func(chain string, peer netip.Addr, packets uint64) {
+		if chain == chainIn {
+			c.In[in[peer]] += packets
+		} else {
+			c.Out[out[peer]] += packets
+		}
+	})
+	return c, err
 }
 
 // peers maps addresses to the names of those that have them.

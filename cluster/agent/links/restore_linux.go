@@ -19,9 +19,10 @@ const patience = 5 * time.Second
 // restore is an iptables-restore that has read its rules, or none yet, and
 // waits for their COMMIT. It ends without a change if this process dies.
 type restore struct {
-	cmd *exec.Cmd
-	in  *os.File
-	out bytes.Buffer
+	cmd  *exec.Cmd
+	in   *os.File
+	out  bytes.Buffer
+	done func() // after the commit
 }
 
 // startRestore starts the program of one kind, "nft" or "legacy".
@@ -60,9 +61,9 @@ func (p *restore) feed(text string) error {
 	}
 }
 
-// commit puts what it was fed in force.
-func (p *restore) commit() error {
-	_, err := p.in.WriteString("COMMIT\n")
+// commit feeds it the last it needs to put all that it was fed in force.
+func (p *restore) commit(last string) error {
+	_, err := p.in.WriteString(last)
 	err = errors.Join(err, p.in.Close())
 	kill := time.AfterFunc(2*patience, func() { _ = p.cmd.Process.Kill() })
 	defer kill.Stop()
