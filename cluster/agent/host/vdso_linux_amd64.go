@@ -118,7 +118,7 @@ var code = []byte{
 	0x48, 0x83, 0xec, 0x10, // sub rsp, 16
 	0x31, 0xff, // xor edi, edi
 	0x48, 0x89, 0xe6, // mov rsi, rsp
-	0xe8, 0x4a, 0xff, 0xff, 0xff, // call clock_gettime
+	0xe8, 0x51, 0xff, 0xff, 0xff, // call clock_gettime
 	0x58,             // pop rax
 	0x59,             // pop rcx
 	0x5f,             // pop rdi
@@ -462,22 +462,56 @@ func readClock(pid int) (offset int64, isTrue bool, err error) {
 	if !v.patched() {
 		return 0, true, nil
 	}
-	// The answer lies behind the code: a goroutine's stack may move.
-	page, err := unix.Mmap(-1, 0, len(v.image)+int(unsafe.Sizeof(unix.Timespec{})), unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANON)
+	c, err := v.copy()
 	if err != nil {
-		return 0, false, fmt.Errorf("make room for its code: %w", err)
+		return 0, false, err
 	}
-	defer unix.Munmap(page)
-	copy(page, v.image)
-	ts := (*unix.Timespec)(unsafe.Pointer(&page[len(v.image)]))
+	defer c.free()
 	before, err := trueTime()
 	if err != nil {
 		return 0, false, err
 	}
-	entry := uintptr(unsafe.Pointer(&page[v.entry[0]]))
-	if r := call(entry, unix.CLOCK_REALTIME, uintptr(unsafe.Pointer(ts))); r != 0 {
-		return 0, false, fmt.Errorf("clock_gettime returned %d", r)
+	shifted, err := c.clockGettime(unix.CLOCK_REALTIME)
+	if err != nil {
+		return 0, false, err
 	}
 	after, err := trueTime()
-	return ts.Nano() - before - (after-before)/2, false, err
+	return shifted - before - (after-before)/2, false, err
+}
+
+// vdsoCopy is a patched vDSO that runs in this process. Behind the code is room
+// for answers: a goroutine's stack may move.
+type vdsoCopy struct {
+	page  []byte
+	entry []int
+	out   int
+}
+
+const answerSize = 16
+
+func (v *vdso) copy() (*vdsoCopy, error) {
+	page, err := unix.Mmap(-1, 0, len(v.image)+answerSize, unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, fmt.Errorf("make room for its code: %w", err)
+	}
+	copy(page, v.image)
+	return &vdsoCopy{page: page, entry: v.entry, out: len(v.image)}, nil
+}
+
+func (c *vdsoCopy) free() { _ = unix.Munmap(c.page) }
+
+func (c *vdsoCopy) pointer(at int) uintptr { return uintptr(unsafe.Pointer(&c.page[at])) }
+
+// answer is the two numbers that a function has stored.
+func (c *vdsoCopy) answer() (int64, int64) {
+	b := c.page[c.out:]
+	return int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))
+}
+
+func (c *vdsoCopy) clockGettime(clock uintptr) (nanos int64, err error) {
+	if r := call(c.pointer(c.entry[0]), clock, c.pointer(c.out)); r != 0 {
+		return 0, fmt.Errorf("clock_gettime returned %d", r)
+	}
+	sec, nsec := c.answer()
+	return sec*1e9 + nsec, nil
 }

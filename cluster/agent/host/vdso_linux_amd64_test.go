@@ -1,0 +1,41 @@
+package host_test
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/capstan-dev/capstan/cluster/agent/host"
+)
+
+// TestCode runs the machine code itself.
+func TestCode(t *testing.T) {
+	for _, tt := range []struct {
+		offset  time.Duration
+		elapsed time.Duration // since the clock was set
+		drift   float64
+	}{
+		{0, 0, 0},
+		{100 * time.Second, time.Hour, 0},
+		{-100*time.Second - 999999999, 0, 0},
+		{time.Hour, time.Hour, 1},
+		{0, time.Hour, -0.5},
+		{-30 * 365 * 24 * time.Hour, 24 * time.Hour, 0.001},
+	} {
+		now := time.Now()
+		times, monotonic, err := host.Functions(now.Add(-tt.elapsed).UnixNano(), int64(tt.offset), int64(tt.drift*(1<<32)))
+		must(t, err)
+		want := now.Add(tt.offset + time.Duration(float64(tt.elapsed)*tt.drift))
+		for i, got := range times {
+			if diff := time.Unix(0, got).Sub(want); diff < -1100*time.Millisecond || diff > time.Second {
+				t.Errorf("%+v: function %d is %v from what it should say", tt, i, diff)
+			}
+		}
+		var ts unix.Timespec
+		must(t, unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts))
+		if diff := time.Duration(ts.Nano() - monotonic); diff < 0 || diff > time.Second {
+			t.Errorf("%+v: the monotonic clock is %v off", tt, diff)
+		}
+	}
+}
