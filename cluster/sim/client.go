@@ -15,6 +15,8 @@ type Client struct {
 	w   *World
 	h   *host
 	rng *rand.Rand
+	// cuttable is true if faults of client links concern it.
+	cuttable bool
 }
 
 // Dial connects to a node, which answers if its machine accepts connections
@@ -27,12 +29,12 @@ func (w *World) Dial(ctx context.Context, node string, process int) (*Client, er
 	if w.clients++; w.clients == 1 {
 		w.opened = w.now
 	}
-	c := &Client{w: w, h: h, rng: stream(w.cfg.Seed, streamClient, uint64(process), w.clients)}
-	if err := w.Sleep(ctx, c.delay()); err != nil {
+	c := &Client{w: w, h: h, rng: stream(w.cfg.Seed, streamClient, uint64(process), w.clients), cuttable: true}
+	if err := c.handshake(ctx, c.request()); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", node, err)
 	}
 	refused := h.state == cluster.Dead
-	if err := w.Sleep(ctx, c.delay()); err != nil {
+	if err := c.handshake(ctx, c.response()); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", node, err)
 	}
 	if refused {
@@ -41,8 +43,34 @@ func (w *World) Dial(ctx context.Context, node string, process int) (*Client, er
 	return c, nil
 }
 
-// delay of the client's link, which no partition cuts.
-func (c *Client) delay() time.Duration { return c.w.cfg.Client.draw(c.rng) }
+// request is the link that carries what the client asks, response the one that
+// carries the answers.
+func (c *Client) request() *link  { return c.w.link(c.w.clientSide(), c.h.id) }
+func (c *Client) response() *link { return c.w.link(c.h.id, c.w.clientSide()) }
+
+// handshake waits for one packet over a link; one that is lost on the way is
+// never answered.
+func (c *Client) handshake(ctx context.Context, l *link) error {
+	took, lost := c.delay(l)
+	if err := c.w.Sleep(ctx, took); err != nil {
+		return err
+	}
+	if lost || l.cut != cluster.Open {
+		return c.w.await(ctx, &signal{})
+	}
+	return nil
+}
+
+// delay draws how long a packet takes over a client's link, and whether it is
+// lost.
+func (c *Client) delay(l *link) (took time.Duration, lost bool) {
+	took = c.w.cfg.Client.draw(c.rng)
+	if !c.cuttable {
+		return took, false
+	}
+	b := l.bend(l.shaper)
+	return took + b.extra + l.queue(c.w.now), b.lost
+}
 
 func errRefused(node string) error {
 	return fmt.Errorf("call %s: connection refused: %w", node, history.ErrNotApplied)
@@ -64,7 +92,9 @@ type Call struct {
 // Start sends a request without waiting for the answer.
 func (c *Client) Start(body any) *Call {
 	call := &Call{Body: body, c: c, pos: -1}
-	c.w.post(c.w.now+c.delay(), c.h, hostRequest, 0, 0, call)
+	if took, lost := c.delay(c.request()); !lost {
+		c.w.post(c.w.now+took, c.h, hostRequest, 0, 0, call)
+	}
 	return call
 }
 
@@ -95,14 +125,21 @@ func (c *Call) Reply(v any) {
 func (c *Call) answer(v any, err error) {
 	c.reply, c.err = v, err
 	w := c.c.w
-	w.post(w.now+c.c.delay(), c, 0, 0, 0, nil)
+	if took, lost := c.c.delay(c.c.response()); !lost {
+		w.post(w.now+took, c, 0, 0, 0, nil)
+	}
 }
 
 // handle is the answer's arrival.
-func (c *Call) handle(uint8, uint32, uint32, any) { c.c.w.fire(&c.done) }
+func (c *Call) handle(uint8, uint32, uint32, any) {
+	if c.c.cuttable && c.c.response().stopped(parcel{h: c}) {
+		return
+	}
+	c.c.w.fire(&c.done)
+}
 
 // Watch gives a connection for questions about a node's state. It is there at
-// once and for good, so a dead node refuses its calls.
+// once and for good, so a dead node refuses its calls; no fault concerns it.
 func (w *World) Watch(node string) (*Client, error) {
 	h, err := w.host(node)
 	if err != nil {

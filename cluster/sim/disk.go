@@ -1,6 +1,14 @@
 package sim
 
-import "math/rand/v2"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/capstan-dev/capstan/cluster"
+)
 
 // disk is a log of records. A crash keeps those that were synced.
 type disk struct {
@@ -9,9 +17,10 @@ type disk struct {
 	records []any
 	safe    int // how many of them are synced
 	busy    bool
-	goal    int      // how many will be when the sync under way is done
-	now     []func() // called then
-	next    []func() // called after the sync that follows
+	slow    time.Duration // added to each sync
+	goal    int           // how many will be when the sync under way is done
+	now     []func()      // called then
+	next    []func()      // called after the sync that follows
 }
 
 func (d *disk) append(record any) { d.records = append(d.records, record) }
@@ -31,7 +40,7 @@ func (d *disk) begin() {
 	d.busy = true
 	d.goal = len(d.records)
 	d.now, d.next = d.next, d.now[:0]
-	d.h.w.post(d.h.w.now+d.h.w.cfg.Sync.draw(d.rng), d.h, hostSynced, 0, d.h.life, nil)
+	d.h.w.post(d.h.w.now+d.h.w.cfg.Sync.draw(d.rng)+d.slow, d.h, hostSynced, 0, d.h.life, nil)
 }
 
 // written ends a sync of the machine; the process hears of it as its state
@@ -61,3 +70,60 @@ func (d *disk) crash() {
 	d.busy = false
 	d.now, d.next = nil, nil
 }
+
+// disks is the power over the disks.
+type disks struct{ w *World }
+
+// Can implements cluster.Disks. A simulated disk is a log of records, of which
+// only syncs take time.
+func (disks) Can(want cluster.Disk) error {
+	want.Delay = 0
+	if want != (cluster.Disk{}) {
+		return errors.New("a simulated disk can be slow and forget, but neither be full nor err")
+	}
+	return nil
+}
+
+// Apply implements cluster.Disks.
+func (d disks) Apply(ctx context.Context, node string, want cluster.Disk) error {
+	h, err := d.w.host(node)
+	if err != nil {
+		return err
+	}
+	if err := d.Can(want); err != nil {
+		return err
+	}
+	if h.disk.slow != want.Delay {
+		h.logf("each sync takes %v longer", want.Delay)
+		h.disk.slow = want.Delay
+	}
+	return ctx.Err()
+}
+
+// CrashLoses implements cluster.Disks.
+func (disks) CrashLoses() error { return nil }
+
+// Crash implements cluster.Disks. Killing a simulated process loses as much.
+func (d disks) Crash(ctx context.Context, node string) error {
+	return processes{d.w}.Kill(ctx, node)
+}
+
+// Damage implements cluster.Disks.
+func (disks) Damage(context.Context, string, cluster.Damage) ([]string, error) {
+	return nil, errors.New("a simulated disk has no files to damage")
+}
+
+// Probe implements cluster.Disks: it syncs nothing beside the node's own disk.
+func (d disks) Probe(ctx context.Context, node string) (cluster.DiskReport, error) {
+	h, err := d.w.host(node)
+	if err != nil {
+		return cluster.DiskReport{}, err
+	}
+	took := d.w.cfg.Sync.Base + h.disk.slow
+	if err := d.w.Sleep(ctx, took); err != nil {
+		return cluster.DiskReport{}, fmt.Errorf("probe the disk of %s: %w", node, err)
+	}
+	return cluster.DiskReport{Sync: took}, nil
+}
+
+var _ cluster.Disks = disks{}

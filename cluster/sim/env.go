@@ -33,7 +33,7 @@ func (e *Env) Life() uint32 { return e.life }
 func (e *Env) Now() time.Duration { return e.h.w.now }
 
 // Clock is the wall clock of the node, which may be wrong.
-func (e *Env) Clock() time.Time { return epoch().Add(e.h.w.now + e.h.skew) }
+func (e *Env) Clock() time.Time { return epoch().Add(e.h.w.now + e.h.offset()) }
 
 // Rand is the node's own stream.
 func (e *Env) Rand() *rand.Rand { return e.h.rng }
@@ -49,7 +49,7 @@ func (e *Env) After(d time.Duration, f func()) Timer {
 // Send puts a message to another node on its way. Nobody may change it then.
 func (e *Env) Send(to int, msg any) {
 	if e.alive() && to != e.h.id {
-		e.h.w.send(e.h.id, to, hostMessage, msg)
+		e.h.w.send(e.h.id, to, msg)
 	}
 }
 

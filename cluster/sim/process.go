@@ -12,7 +12,6 @@ import (
 // The events that a host takes.
 const (
 	hostMessage uint8 = iota
-	hostCanary
 	hostRequest
 	hostTimer
 	hostSynced
@@ -30,7 +29,8 @@ type host struct {
 	queue  []mail // what came while paused
 	calls  []*Call
 	disk   disk
-	skew   time.Duration
+	skew   cluster.Skew
+	skewed time.Duration // since when
 	rng    *rand.Rand
 	log    []byte
 }
@@ -74,16 +74,13 @@ func (h *host) kill() {
 // handle takes what arrives at the machine.
 func (h *host) handle(kind uint8, a, life uint32, p any) {
 	switch kind {
-	case hostMessage, hostCanary:
-		if h.w.isCut(int(a), h.id) {
-			return
-		}
-		if kind == hostCanary {
-			p.(canary).p.arrive(h.w.Kernel, int(a)*len(h.w.hosts)+h.id)
+	case hostMessage:
+		if h.w.link(int(a), h.id).stopped(parcel{h, kind, a, p}) {
 			return
 		}
 	case hostRequest:
-		if !h.accept(p.(*Call)) {
+		c := p.(*Call)
+		if c.c.cuttable && h.w.link(h.w.clientSide(), h.id).stopped(parcel{h, kind, a, p}) || !h.accept(c) {
 			return
 		}
 	case hostSynced:
@@ -93,7 +90,7 @@ func (h *host) handle(kind uint8, a, life uint32, p any) {
 	switch h.state {
 	case cluster.Running:
 		h.deliver(mail{kind, a, life, p})
-	case cluster.Paused:
+	case cluster.Paused, cluster.Suspended:
 		h.queue = append(h.queue, mail{kind, a, life, p})
 	}
 }
@@ -180,39 +177,71 @@ func (p processes) Start(ctx context.Context, node string) error {
 	return nil
 }
 
+// Stop implements cluster.Processes: a process that is told to end writes to
+// disk what it has.
+func (p processes) Stop(ctx context.Context, node string) error {
+	h, err := p.w.host(node)
+	if err != nil || h.state == cluster.Dead {
+		return err
+	}
+	h.logf("stopped")
+	h.disk.safe = len(h.disk.records)
+	h.kill()
+	return ctx.Err()
+}
+
 // Pause implements cluster.Processes.
 func (p processes) Pause(ctx context.Context, node string) error {
+	return p.halt(ctx, node, cluster.Paused)
+}
+
+// Resume implements cluster.Processes. It is a no-op if the process runs.
+func (p processes) Resume(ctx context.Context, node string) error {
+	return p.goOn(ctx, node, cluster.Paused)
+}
+
+// Suspend implements cluster.Processes.
+func (p processes) Suspend(ctx context.Context, node string) error {
+	return p.halt(ctx, node, cluster.Suspended)
+}
+
+// Continue implements cluster.Processes. It is a no-op if the process runs.
+func (p processes) Continue(ctx context.Context, node string) error {
+	return p.goOn(ctx, node, cluster.Suspended)
+}
+
+// halt freezes a process; a simulated one is all that is on its machine.
+func (p processes) halt(ctx context.Context, node string, how cluster.State) error {
 	h, err := p.w.host(node)
 	switch {
 	case err != nil:
 		return err
 	case h.state == cluster.Dead:
-		return fmt.Errorf("pause %s: the process is dead", node)
+		return fmt.Errorf("halt %s: the process is dead", node)
 	case h.state == cluster.Running:
-		h.logf("paused")
-		h.state = cluster.Paused
+		h.logf("%s", how)
+		h.state = how
 	}
 	return ctx.Err()
 }
 
-// Resume implements cluster.Processes. It is a no-op if the process runs.
-func (p processes) Resume(ctx context.Context, node string) error {
+func (p processes) goOn(ctx context.Context, node string, from cluster.State) error {
 	h, err := p.w.host(node)
 	switch {
 	case err != nil:
 		return err
 	case h.state == cluster.Dead:
 		return fmt.Errorf("resume %s: the process is dead", node)
-	case h.state == cluster.Paused:
+	case h.state == from:
 		h.logf("resumed")
-		p.w.After(0, h.resumeIfPaused)
+		p.w.After(0, func() { h.resumeFrom(from) })
 	}
 	return p.w.pass(ctx)
 }
 
-// resumeIfPaused runs in the kernel, as all code of servers does.
-func (h *host) resumeIfPaused() {
-	if h.state == cluster.Paused {
+// resumeFrom runs in the kernel, as all code of servers does.
+func (h *host) resumeFrom(from cluster.State) {
+	if h.state == from {
 		h.resume()
 	}
 }

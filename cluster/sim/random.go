@@ -12,6 +12,8 @@ const (
 	streamNode
 	streamDisk
 	streamWatch
+	streamShape
+	streamCanary
 )
 
 // stream is the generator of one link, client, node or disk. Each has its own,

@@ -56,7 +56,6 @@ type World struct {
 	boot    Boot
 	hosts   []*host
 	links   []link
-	cut     []bool
 	byName  map[string]int
 	clients uint64
 	opened  time.Duration // when the first client connected; 0 if none has
@@ -69,12 +68,14 @@ func NewWorld(cfg Config, boot Boot) *World {
 		Kernel: New(),
 		cfg:    cfg,
 		boot:   boot,
-		links:  make([]link, n*n),
-		cut:    make([]bool, n*n),
+		links:  make([]link, (n+1)*(n+1)),
 		byName: make(map[string]int, n),
 	}
 	for i := range w.links {
-		w.links[i].rng = stream(cfg.Seed, streamLink, uint64(i/n), uint64(i%n))
+		from, to := uint64(i/(n+1)), uint64(i%(n+1))
+		w.links[i].rng = stream(cfg.Seed, streamLink, from, to)
+		w.links[i].shaper = stream(cfg.Seed, streamShape, from, to)
+		w.links[i].canary = stream(cfg.Seed, streamCanary, from, to)
 	}
 	for i, name := range cfg.Nodes {
 		w.byName[name] = i
@@ -95,6 +96,11 @@ func (w *World) Cluster() *cluster.Cluster {
 		Net:     network{w},
 		Procs:   processes{w},
 		Clocks:  clocks{w},
+		Disks:   disks{w},
+		Why: map[string]string{
+			"Limits":  "a simulated process computes in no time and needs no memory",
+			"Members": "the nodes of a simulated cluster are fixed",
+		},
 	}
 }
 

@@ -114,7 +114,7 @@ func TestCutIsOneWayAndTakesWhatIsInFlight(t *testing.T) {
 	n := senders(w)
 	n[0].Send(1, "before") // arrives at 10 ms
 	w.Wait(t.Context(), 5*ms)
-	must(t, w.Cluster().Net.Apply(t.Context(), cluster.LinkState{Cut: map[cluster.Link]bool{{From: "n1", To: "n2"}: true}}))
+	must(t, w.Cluster().Net.Apply(t.Context(), cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{{From: "n1", To: "n2"}: cluster.Drop}}))
 	n[1].Send(0, "back")
 	n[0].Send(2, "aside")
 	w.Wait(t.Context(), 20*ms)
@@ -135,17 +135,17 @@ func TestProbeTellsDirectionsApart(t *testing.T) {
 	for _, loss := range []float64{0, 0.3} {
 		w, _ := world(t, func(c *sim.Config) { c.Loss = loss; c.Link.Jitter = 3 * ms })
 		net := w.Cluster().Net
-		cut := map[cluster.Link]bool{{From: "n1", To: "n2"}: true, {From: "n3", To: "n1"}: true}
+		cut := map[cluster.Link]cluster.Cut{{From: "n1", To: "n2"}: cluster.Drop, {From: "n3", To: "n1"}: cluster.Drop}
 		must(t, net.Apply(t.Context(), cluster.LinkState{Cut: cut}))
 		// A probe speaks of the links, also of those to a dead process.
 		must(t, w.Cluster().Procs.Kill(t.Context(), "n2"))
 		reach, err := net.Probe(t.Context())
 		must(t, err)
-		if len(reach) != 6 {
+		if len(reach) != 6+6 {
 			t.Errorf("%d links probed", len(reach))
 		}
 		for l, ok := range reach {
-			if ok == cut[l] {
+			if ok == (cut[l] == cluster.Drop) {
 				t.Errorf("loss %v: link %v: arrived %v, cut %v", loss, l, ok, cut[l])
 			}
 		}
@@ -154,7 +154,7 @@ func TestProbeTellsDirectionsApart(t *testing.T) {
 
 func TestApplyRefusesUnknownLinks(t *testing.T) {
 	w, _ := world(t, nil)
-	err := w.Cluster().Net.Apply(t.Context(), cluster.LinkState{Cut: map[cluster.Link]bool{{From: "n1", To: "n9"}: true}})
+	err := w.Cluster().Net.Apply(t.Context(), cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{{From: "n1", To: "n9"}: cluster.Drop}})
 	if err == nil {
 		t.Error("no error")
 	}
@@ -261,7 +261,7 @@ func TestClocksGoWrong(t *testing.T) {
 	w, _ := world(t, nil)
 	clocks := w.Cluster().Clocks
 	for _, skew := range []time.Duration{-3 * time.Second, 0} {
-		must(t, clocks.Skew(t.Context(), "n2", skew))
+		must(t, clocks.Skew(t.Context(), "n2", cluster.Skew{Offset: skew}))
 		for node, want := range map[string]time.Duration{"n1": 0, "n2": skew} {
 			if got, err := clocks.Offset(t.Context(), node); err != nil || got != want {
 				t.Errorf("offset of %s is %v, %v; want %v", node, got, err, want)
@@ -279,7 +279,7 @@ func TestUnknownNodes(t *testing.T) {
 	_, dialErr := w.Dial(ctx, "n9", 0)
 	for i, err := range []error{
 		c.Procs.Kill(ctx, "n9"), c.Procs.Start(ctx, "n9"), c.Procs.Pause(ctx, "n9"), c.Procs.Resume(ctx, "n9"),
-		c.Clocks.Skew(ctx, "n9", 0), stateErr, offsetErr, dialErr,
+		c.Clocks.Skew(ctx, "n9", cluster.Skew{Offset: 0}), stateErr, offsetErr, dialErr,
 	} {
 		if err == nil {
 			t.Errorf("no error from call %d", i)

@@ -385,12 +385,12 @@ func (d *driver) inject(ctx context.Context, rng *rand.Rand) (undo func()) {
 	hit := d.pick(ctx, arg, rng)
 	switch kind {
 	case "partition":
-		cut := cluster.LinkState{Cut: map[cluster.Link]bool{}}
+		cut := cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{}}
 		for _, a := range hit {
 			for _, b := range c.Nodes {
 				if !contains(hit, b) {
-					cut.Cut[cluster.Link{From: a, To: b}] = true
-					cut.Cut[cluster.Link{From: b, To: a}] = true
+					cut.Cut[cluster.Link{From: a, To: b}] = cluster.Drop
+					cut.Cut[cluster.Link{From: b, To: a}] = cluster.Drop
 				}
 			}
 		}
@@ -402,8 +402,8 @@ func (d *driver) inject(ctx context.Context, rng *rand.Rand) (undo func()) {
 		return d.each(hit, func(n string) error { return c.Procs.Pause(ctx, n) }, func(n string) error { return c.Procs.Resume(ctx, n) })
 	case "clock":
 		return d.each(hit, func(n string) error {
-			return c.Clocks.Skew(ctx, n, time.Duration(rng.Int64N(int64(4*time.Second)))-2*time.Second)
-		}, func(n string) error { return c.Clocks.Skew(ctx, n, 0) })
+			return c.Clocks.Skew(ctx, n, cluster.Skew{Offset: time.Duration(rng.Int64N(int64(4*time.Second))) - 2*time.Second})
+		}, func(n string) error { return c.Clocks.Skew(ctx, n, cluster.Skew{}) })
 	}
 	d.t.Fatalf("no fault %q", d.sc.fault)
 	return nil

@@ -66,9 +66,17 @@ func (t topology) describe() targets.Topology {
 		Min:    t.min,
 		Max:    mostNodes,
 		Levels: append(t.levels[:len(t.levels):len(t.levels)], bugLevel(t.name)),
-		Faults: []string{"partition", "kill", "pause", "clock"},
+		Faults: simFaults(),
 		Conn:   t.conn,
 	}
+}
+
+// simFaults lists the kinds of faults that simulated nodes can have.
+func simFaults() []string {
+	return []string{"partition", "isolate", "clients",
+		"delay", "loss", "duplicate", "reorder", "corrupt", "rate",
+		"kill", "stop", "pause", "suspend", "crash", "storm", "rolling", "rekill",
+		"clock", "jump", "strobe", "drift", "disk-slow", "mix"}
 }
 
 func bugLevel(topology string) targets.Level {
@@ -112,7 +120,7 @@ func build(t topology, spec targets.Spec, cfg world.Config) *system {
 	if t.led {
 		s.cluster.Primaries = s.primaries
 	} else {
-		s.cluster.Why = map[string]string{"Primaries": "sim/" + t.name + " has no primary: all nodes are alike"}
+		s.cluster.Why["Primaries"] = "sim/" + t.name + " has no primary: all nodes are alike"
 	}
 	return s
 }
