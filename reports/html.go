@@ -46,9 +46,18 @@ type fact struct{ Name, Value string }
 type windowRow struct {
 	ID              int
 	Fault, From, To string
+	Nodes           string
 	Proven, Healed  bool
 	Proof, HealErr  string
+	// Measured is what was seen before, in force, and after, as far as the
+	// history has it.
+	Measured []fact
+	Links    []linkRow
 }
+
+// linkRow is what canaries measured on one link: when the fault came into
+// force, right before its heal, and after it.
+type linkRow struct{ Link, Want, First, Last, After string }
 
 type errorRow struct {
 	Outcome     history.Kind
@@ -200,8 +209,69 @@ func makeWindowRow(w history.Window) windowRow {
 	if w.StartErr != "" {
 		proof = strings.TrimPrefix(proof+"; "+w.StartErr, "; ")
 	}
-	return windowRow{ID: w.ID, Fault: clean(w.Fault), From: seconds(w.Start), To: seconds(w.Stop),
-		Proven: w.Proven, Healed: w.Healed, Proof: clean(proof), HealErr: clean(w.StopErr)}
+	r := windowRow{ID: w.ID, Fault: clean(w.Fault), From: seconds(w.Start), To: seconds(w.Stop), Nodes: clean(strings.Join(w.Nodes, " ")),
+		Proven: w.Proven, Healed: w.Healed, Proof: clean(proof), HealErr: clean(w.StopErr), Links: linkRows(w)}
+	for _, m := range []struct {
+		when string
+		d    history.FaultDetail
+	}{{"in force", w.FaultDetail}, {"before the heal", w.Last}, {"after the heal", w.After}} {
+		if m.d.Proof != "" && m.d.State != "" {
+			r.Measured = append(r.Measured, fact{m.when, clean(m.d.Proof)})
+		}
+	}
+	if w.Before != "" {
+		r.Measured = slices.Insert(r.Measured, 0, fact{"before", clean(w.Before)})
+	}
+	return r
+}
+
+// linkRows puts the three measurements of each link side by side.
+func linkRows(w history.Window) []linkRow {
+	type link struct{ from, to string }
+	rows := map[link]*linkRow{}
+	var order []link
+	for i, d := range []history.FaultDetail{w.FaultDetail, w.Last, w.After} {
+		for _, l := range d.Links {
+			k := link{l.From, l.To}
+			r := rows[k]
+			if r == nil {
+				r = &linkRow{Link: clean(l.From + " → " + l.To), Want: clean(l.Want)}
+				rows[k] = r
+				order = append(order, k)
+			}
+			*[]*string{&r.First, &r.Last, &r.After}[i] = quality(l)
+		}
+	}
+	out := make([]linkRow, len(order))
+	for i, k := range order {
+		out[i] = *rows[k]
+	}
+	return out
+}
+
+// quality is what canaries measured on a link, in a few words.
+func quality(l history.LinkProof) string {
+	switch {
+	case !l.Open && l.Sent > 0:
+		return fmt.Sprintf("none of %d arrived", l.Sent)
+	case !l.Open:
+		return "nothing arrived"
+	case l.Sent == 0:
+		return "open"
+	}
+	s := fmt.Sprintf("p50 %s, p99 %s", short(l.P50), short(l.P99))
+	if lost := l.Sent - l.Arrived; lost > 0 {
+		s += fmt.Sprintf(", %.1f %% lost", 100*float64(lost)/float64(l.Sent))
+	}
+	for _, n := range []struct {
+		count int
+		what  string
+	}{{l.Duplicates, "twice"}, {l.Reordered, "out of order"}, {l.Corrupted, "corrupted"}} {
+		if n.count > 0 {
+			s += fmt.Sprintf(", %.1f %% %s", 100*float64(n.count)/float64(l.Sent), n.what)
+		}
+	}
+	return fmt.Sprintf("%s (%d sent)", s, l.Sent)
 }
 
 // digits make otherwise equal errors differ: ports, processes, values.

@@ -61,6 +61,8 @@ func doubt(w history.Window) string {
 		return "was not proven in force: " + cmp.Or(w.Proof, "nothing was measured")
 	case w.StopErr != "":
 		return "did not end as it should: " + w.StopErr
+	case w.Last.State != "" && !w.Last.Proven:
+		return "was proven in force at first, but not any more before its heal: " + cmp.Or(w.Last.Proof, "nothing was measured")
 	case !w.Healed:
 		return "was not proven healed"
 	}

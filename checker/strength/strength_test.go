@@ -44,6 +44,8 @@ func TestFaults(t *testing.T) {
 	p.Proven = true
 	start := []line{{nem, inv, "start-partition"}, {nem, nfo, "start-partition"}}
 	all := append(start[:2:2], line{nem, inv, "stop-partition"}, line{nem, nfo, "stop-partition"})
+	lapsed, held := d, p
+	lapsed.State, held.State = history.Injected, history.InForce
 	tests := map[string]struct {
 		h      *history.History
 		expect bool
@@ -52,6 +54,8 @@ func TestFaults(t *testing.T) {
 	}{
 		"proven and healed":   {make1(all, d, p, d, p), true, checker.Valid, "all 1 faults were proven"},
 		"did not bite":        {make1(all, d, d, d, p), true, checker.Unknown, "not proven in force"},
+		"held to its end":     {make1(all, d, held, held, p), true, checker.Valid, "all 1 faults were proven"},
+		"lapsed before":       {make1(all, d, held, lapsed, p), true, checker.Unknown, "not any more before its heal"},
 		"heal not proven":     {make1(all, d, p, d, d), true, checker.Unknown, "not proven healed"},
 		"never healed":        {make1(start, d, p), true, checker.Unknown, "not proven healed"},
 		"none though planned": {make1(nil), true, checker.Unknown, "none was injected"},
