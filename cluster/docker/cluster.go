@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -31,6 +32,12 @@ type Spec struct {
 	Nodes []NodeSpec
 	// Keep leaves the containers running after Close.
 	Keep bool
+	// Disk is what the servers' volumes lie on, and so what can be done to
+	// them.
+	Disk DiskBacking
+	// Now asks a node for its own time; nil where the system cannot be asked.
+	// Where clocks are shifted it is the witness.
+	Now func(ctx context.Context, node string) (time.Time, error)
 }
 
 // NodeSpec is one node.
@@ -58,6 +65,12 @@ type Server struct {
 	// Volumes are the paths at which the container gets volumes, removed with
 	// the run.
 	Volumes []string
+	// StopSignal is what the server's manual says to end it, e.g. "SIGINT";
+	// empty is the image's.
+	StopSignal string
+	// Faketime is the file that libfaketime reads, by FAKETIME_TIMESTAMP_FILE,
+	// in an image that is made for it; empty in others.
+	Faketime string
 	// Memory in bytes and CPUs limit the container; 0 is no limit.
 	Memory int64
 	CPUs   float64
@@ -90,9 +103,11 @@ type Node struct {
 	// node.
 	HolderID, ServerID string
 
-	spec  NodeSpec
-	ports map[int]int
-	agent *remote // in the holder
+	spec    NodeSpec
+	ports   map[int]int
+	agent   *remote // in the holder
+	volumes []nodeVolume
+	earlier []byte // the logs of server containers that were replaced
 
 	// foreign: capstan did not start the server, which may get another network
 	// namespace with each start; its holder is the agent beside it then, shared
@@ -108,6 +123,10 @@ type Cluster struct {
 	Nodes []*Node
 	Net   *Network
 	Procs *Processes
+	// Clocks, Disks and Limits work on whatever servers there are.
+	Clocks *Clocks
+	Disks  *Disks
+	Limits *Resources
 
 	id      string
 	e       *Engine
@@ -116,6 +135,8 @@ type Cluster struct {
 	owner   map[string]string // labels
 	network string
 	sidecar string // image of agents beside containers of others
+	disk    DiskBacking
+	host    *hostAgent
 
 	leases sync.WaitGroup
 	alive  context.Context // until the cluster is detached
@@ -176,13 +197,18 @@ func (e *Engine) check(spec Spec) error {
 
 func (e *Engine) newCluster(spec Spec) *Cluster {
 	id := strings.ToLower(rand.Text())
-	c := &Cluster{RunID: spec.RunID, id: id, e: e, log: e.log, keep: spec.Keep, owner: self().labels(time.Now())}
+	c := &Cluster{
+		RunID: spec.RunID, id: id, e: e, log: e.log, keep: spec.Keep,
+		owner: self().labels(time.Now()), disk: cmp.Or(spec.Disk, DiskPlain),
+	}
 	for _, n := range spec.Nodes {
 		c.Nodes = append(c.Nodes, &Node{Name: n.Name, spec: n})
 	}
 	c.alive, c.stop = context.WithCancel(context.Background())
 	c.Net = newNetwork(c.log)
 	c.Procs = &Processes{c: c}
+	c.host = &hostAgent{c: c}
+	c.Clocks, c.Disks, c.Limits = newClocks(c, spec.Now), &Disks{c: c}, newResources(c)
 	return c
 }
 
@@ -198,7 +224,10 @@ func (c *Cluster) up(ctx context.Context, holder string, v6 bool) error {
 	for i, n := range c.Nodes {
 		n.IP, n.IP6 = host(plan.v4, firstNode+i), host(plan.v6, firstNode+i)
 	}
-	if err := c.startHolders(ctx, holder, v6); err != nil {
+	if err := join(
+		func() error { return c.startHolders(ctx, holder, v6) },
+		func() error { return c.createVolumes(ctx) },
+	); err != nil {
 		return err
 	}
 	// The first canaries wait for the kernel's IPv6 addresses, which takes a
@@ -282,9 +311,13 @@ func (c *Cluster) Endpoints(node string) (all []string) {
 
 // Cluster is the view that the harness and the faults have.
 func (c *Cluster) Cluster() *cluster.Cluster {
-	v := &cluster.Cluster{Net: c.Net, Procs: c.Procs, Why: map[string]string{
-		"Clocks": "the docker driver does not shift clocks yet",
-	}}
+	v := &cluster.Cluster{
+		Net: c.Net, Procs: c.Procs, Clocks: c.Clocks, Disks: c.Disks, Limits: c.Limits,
+		Why: map[string]string{},
+	}
+	if err := c.Clocks.can(); err != nil {
+		v.Clocks, v.Why["Clocks"] = nil, err.Error()
+	}
 	for _, n := range c.Nodes {
 		v.Nodes = append(v.Nodes, n.Name)
 	}
@@ -317,6 +350,10 @@ func (c *Cluster) leave(ctx context.Context) error {
 		}
 		return n.agent.call(ctx, agent.VerbKeep, agent.None{}, nil)
 	})
+	if a := c.host.living(); a != nil {
+		err = errors.Join(err, a.call(ctx, agent.VerbKeep, agent.None{}, nil))
+	}
+	err = errors.Join(err, c.Limits.heal(ctx))
 	c.detach()
 	return err
 }
@@ -331,6 +368,7 @@ func (c *Cluster) detach() {
 	c.stop()
 	c.Net.close()
 	c.leases.Wait()
+	c.host.close()
 	for _, n := range c.Nodes {
 		if n.agent != nil {
 			n.agent.close()

@@ -25,30 +25,34 @@ func (c *Cluster) Logs(ctx context.Context, dir string) error {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return fmt.Errorf("%s: make folder of logs: %w", n.Name, err)
 		}
-		save := func(id, name string) error {
+		save := func(id, name string, earlier []byte) error {
 			if id == "" {
 				return nil
 			}
-			if err := c.saveLog(ctx, id, filepath.Join(folder, name+".log")); err != nil {
+			if err := c.saveLog(ctx, id, earlier, filepath.Join(folder, name+".log")); err != nil {
 				return fmt.Errorf("%s: save log of %s: %w", n.Name, name, err)
 			}
 			return nil
 		}
 		return join(
-			func() error { return save(n.HolderID, "holder") },
+			func() error { return save(n.HolderID, "holder", nil) },
 			func() error {
 				if n.spec.Server == nil {
 					return nil
 				}
-				return save(n.ServerID, n.spec.Server.Name)
+				return save(n.ServerID, n.spec.Server.Name, n.earlier)
 			},
 		)
 	})
 }
 
-func (c *Cluster) saveLog(ctx context.Context, id, path string) error {
+func (c *Cluster) saveLog(ctx context.Context, id string, earlier []byte, path string) error {
 	f, err := os.Create(path)
 	if err != nil {
+		return err
+	}
+	if _, err := f.Write(earlier); err != nil {
+		f.Close()
 		return err
 	}
 	if err := c.copyLog(ctx, id, "all", true, f); err != nil {

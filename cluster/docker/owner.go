@@ -23,6 +23,7 @@ const (
 	labelRole    = "capstan.role"   // holder, server, host; links beside a container of others
 	labelKeep    = "capstan.keep"   // the user wants it to stay
 	labelTarget  = "capstan.target" // of an agent beside a container that capstan did not start: which one
+	labelDisk    = "capstan.disk"   // of a volume on which another file system is mounted: what kind
 	labelCreated = "capstan.created"
 	labelHost    = "capstan.host"
 	labelBoot    = "capstan.boot"

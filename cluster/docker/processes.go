@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/capstan-dev/capstan/cluster"
+	onhost "github.com/capstan-dev/capstan/cluster/agent/host"
 )
+
+// stopTimeout is how long a server may take to end by itself.
+const stopTimeout = 20 * time.Second
 
 // Processes controls the servers. The holders, and with them addresses and
 // rules, stay as they are. Each method is idempotent.
@@ -48,14 +53,50 @@ func (p *Processes) Kill(ctx context.Context, node string) error {
 	}
 }
 
-// Start implements cluster.Processes.
-func (p *Processes) Start(ctx context.Context, node string) error {
+// Stop implements cluster.Processes. A server that is paused or suspended goes
+// on first, or it could not end by itself. It is an error if the server had to
+// be killed.
+func (p *Processes) Stop(ctx context.Context, node string) error {
 	id, err := p.server(node)
 	if err != nil {
 		return err
 	}
-	if err := p.c.e.api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+	before, err := p.State(ctx, node)
+	if err != nil || before == cluster.Dead {
+		return err
+	}
+	if err := errors.Join(p.Resume(ctx, node), p.Continue(ctx, node)); err != nil {
+		return err
+	}
+	seconds := int(stopTimeout.Seconds())
+	start := time.Now()
+	if err := p.c.e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: &seconds}); err != nil {
+		return fmt.Errorf("%s: stop server: %w", node, err)
+	}
+	if time.Since(start) >= stopTimeout {
+		return fmt.Errorf("%s: stop server: it did not end within %v and was killed", node, stopTimeout)
+	}
+	return nil
+}
+
+// Start implements cluster.Processes.
+func (p *Processes) Start(ctx context.Context, node string) error {
+	n, err := p.c.node(node)
+	if err != nil {
+		return err
+	}
+	before, err := p.State(ctx, node)
+	if err != nil || before != cluster.Dead {
+		return err
+	}
+	if err := p.c.Disks.ready(ctx, n); err != nil {
 		return fmt.Errorf("%s: start server: %w", node, err)
+	}
+	if err := p.c.e.api.ContainerStart(ctx, n.ServerID, container.StartOptions{}); err != nil {
+		return fmt.Errorf("%s: start server: %w", node, err)
+	}
+	if n.foreign {
+		return p.c.reattach(ctx, n)
 	}
 	return nil
 }
@@ -85,6 +126,32 @@ func (p *Processes) freeze(ctx context.Context, node, verb string, want cluster.
 	return nil
 }
 
+// Suspend implements cluster.Processes. The server process is the container's
+// first one, or, where that is a shell or an init, its oldest child, and so
+// on.
+func (p *Processes) Suspend(ctx context.Context, node string) error {
+	return p.signal(ctx, node, "suspend", onhost.VerbSuspend)
+}
+
+// Continue implements cluster.Processes.
+func (p *Processes) Continue(ctx context.Context, node string) error {
+	if !p.c.host.made() {
+		return nil // nothing was suspended
+	}
+	return p.signal(ctx, node, "continue", onhost.VerbContinue)
+}
+
+func (p *Processes) signal(ctx context.Context, node, verb, request string) error {
+	id, err := p.server(node)
+	if err != nil {
+		return err
+	}
+	if err := p.c.host.call(ctx, request, onhost.Container{Container: id}, nil); err != nil {
+		return fmt.Errorf("%s: %s server: %w", node, verb, err)
+	}
+	return nil
+}
+
 // State implements cluster.Processes.
 func (p *Processes) State(ctx context.Context, node string) (cluster.State, error) {
 	id, err := p.server(node)
@@ -99,9 +166,29 @@ func (p *Processes) State(ctx context.Context, node string) (cluster.State, erro
 	case s.Paused:
 		return cluster.Paused, nil
 	case s.Running:
-		return cluster.Running, nil
+		return p.runningState(ctx, node, id)
 	}
 	return cluster.Dead, nil
+}
+
+// runningState tells a server process that runs from one that was stopped by a
+// signal. That takes the host agent; without it nothing was.
+func (p *Processes) runningState(ctx context.Context, node, id string) (cluster.State, error) {
+	a := p.c.host.living()
+	if a == nil {
+		return cluster.Running, nil
+	}
+	var process onhost.Process
+	if err := a.call(ctx, onhost.VerbProcess, onhost.Container{Container: id}, &process); err != nil {
+		return "", fmt.Errorf("%s: look at the server process: %w", node, err)
+	}
+	switch {
+	case process.PID == 0:
+		return cluster.Dead, nil
+	case process.Stopped:
+		return cluster.Suspended, nil
+	}
+	return cluster.Running, nil
 }
 
 func (e *Engine) state(ctx context.Context, id string) (*container.State, error) {

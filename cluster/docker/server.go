@@ -3,39 +3,53 @@ package docker
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"strconv"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/volume"
+
+	"github.com/capstan-dev/capstan/cluster"
+	onhost "github.com/capstan-dev/capstan/cluster/agent/host"
 )
 
 // startServer makes the container of the node's server and starts it.
 func (c *Cluster) startServer(ctx context.Context, n *Node) error {
-	s := n.spec.Server
-	if s == nil {
+	if n.spec.Server == nil {
 		return nil
 	}
-	mounts, err := c.volumes(ctx, n)
-	if err != nil {
+	if err := c.createServer(ctx, n, n.spec.Server.Image); err != nil {
 		return err
 	}
+	return c.Procs.Start(ctx, n.Name)
+}
+
+// createServer makes the container, on the node's volumes.
+func (c *Cluster) createServer(ctx context.Context, n *Node, image string) error {
+	s := n.spec.Server
+	var mounts []mount.Mount
+	for _, v := range n.volumes {
+		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: v.name, Target: v.target})
+	}
 	labels := c.labels(n)
-	labels[labelRole] = "server"
+	labels[labelRole] = RoleServer
 	made, err := c.e.api.ContainerCreate(ctx,
 		&container.Config{
-			Image: s.Image, User: s.User, Env: s.Env, Entrypoint: s.Entrypoint, Cmd: s.Cmd, Labels: labels,
+			Image: image, User: s.User, Env: s.Env, Entrypoint: s.Entrypoint, Cmd: s.Cmd, Labels: labels,
+			StopSignal: s.StopSignal,
 		},
 		&container.HostConfig{
 			NetworkMode: container.NetworkMode("container:" + n.HolderID),
 			Mounts:      mounts,
 			LogConfig:   logging(),
 			ShmSize:     s.ShmSize,
-			Resources:   container.Resources{Memory: s.Memory, MemorySwap: s.Memory, NanoCPUs: int64(s.CPUs * 1e9)},
+			Resources:   initialLimits(s),
 		}, nil, nil, c.name(n.Name))
 	if err != nil {
 		return fmt.Errorf("%s: create server: %w", n.Name, err)
@@ -44,18 +58,112 @@ func (c *Cluster) startServer(ctx context.Context, n *Node) error {
 	if err := c.copyFiles(ctx, made.ID, s.Files); err != nil {
 		return fmt.Errorf("%s: %w", n.Name, err)
 	}
-	return c.Procs.Start(ctx, n.Name)
+	return nil
 }
 
-func (c *Cluster) volumes(ctx context.Context, n *Node) (mounts []mount.Mount, err error) {
-	for i, target := range n.spec.Server.Volumes {
-		name := c.name(n.Name, strconv.Itoa(i))
-		if _, err := c.e.api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: c.labels(n)}); err != nil {
-			return nil, fmt.Errorf("%s: create volume: %w", n.Name, err)
-		}
-		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: name, Target: target})
+// Replace starts the node's server again from another image, which is present,
+// on the node's volumes: an upgrade, or a downgrade. An empty image is the one
+// that the cluster was started with. What the old container had outside of its
+// volumes is gone.
+func (c *Cluster) Replace(ctx context.Context, node, image string) error {
+	n, err := c.node(node)
+	if err != nil {
+		return err
 	}
-	return mounts, nil
+	if n.spec.Server == nil {
+		return fmt.Errorf("%s: replace server: %w", node, errBare)
+	}
+	if err := c.Procs.Stop(ctx, node); err != nil {
+		return err
+	}
+	if err := c.saveEarlierLog(ctx, n); err != nil {
+		return err
+	}
+	if err := c.e.api.ContainerRemove(ctx, n.ServerID, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+		return fmt.Errorf("%s: remove server: %w", node, err)
+	}
+	if err := c.createServer(ctx, n, cmp.Or(image, n.spec.Server.Image)); err != nil {
+		return err
+	}
+	return errors.Join(c.Procs.Start(ctx, node), c.Clocks.follow(ctx, n))
+}
+
+// saveEarlierLog keeps what a server wrote whose container is removed.
+func (c *Cluster) saveEarlierLog(ctx context.Context, n *Node) error {
+	var buf bytes.Buffer
+	if err := c.copyLog(ctx, n.ServerID, "all", true, &buf); err != nil {
+		return fmt.Errorf("%s: read log: %w", n.Name, err)
+	}
+	n.earlier = append(n.earlier, buf.Bytes()...)
+	return nil
+}
+
+// Wipe empties the volumes of a node whose server is dead, as if its disk had
+// been replaced.
+func (c *Cluster) Wipe(ctx context.Context, node string) error {
+	n, err := c.node(node)
+	if err != nil {
+		return err
+	}
+	if s, err := c.Procs.State(ctx, node); err != nil || s != cluster.Dead {
+		return errors.Join(err, fmt.Errorf("%s: wipe: server is %s", node, s))
+	}
+	for _, v := range n.volumes {
+		if err := c.host.call(ctx, onhost.VerbWipe, onhost.Volume{Name: v.name}, nil); err != nil {
+			return fmt.Errorf("%s: %w", node, err)
+		}
+	}
+	return nil
+}
+
+// nodeVolume is one of a node's data volumes.
+type nodeVolume struct {
+	name, target string
+	// mountpoint is where the engine has it, on its host.
+	mountpoint string
+	// behind is the volume with the files, if this one is only where another
+	// file system is mounted.
+	behind string
+}
+
+// createVolumes makes all nodes' volumes, and where they are backed the agent
+// that mounts them.
+func (c *Cluster) createVolumes(ctx context.Context) error {
+	any := false
+	for _, n := range c.Nodes {
+		if n.spec.Server == nil {
+			continue
+		}
+		for i, target := range n.spec.Server.Volumes {
+			v, err := c.createVolume(ctx, n, i, target)
+			if err != nil {
+				return fmt.Errorf("%s: create volume: %w", n.Name, err)
+			}
+			n.volumes = append(n.volumes, v)
+			any = true
+		}
+	}
+	if !any || !c.disk.backed() {
+		return nil
+	}
+	_, err := c.host.get(ctx)
+	return err
+}
+
+func (c *Cluster) createVolume(ctx context.Context, n *Node, i int, target string) (v nodeVolume, err error) {
+	v = nodeVolume{name: c.name(n.Name, strconv.Itoa(i)), target: target}
+	labels := c.labels(n)
+	if c.disk.backed() {
+		v.behind = v.name + "-behind"
+		if _, err := c.e.api.VolumeCreate(ctx, volume.CreateOptions{Name: v.behind, Labels: labels}); err != nil {
+			return v, err
+		}
+		labels = maps.Clone(labels)
+		labels[labelDisk] = string(c.disk)
+	}
+	made, err := c.e.api.VolumeCreate(ctx, volume.CreateOptions{Name: v.name, Labels: labels})
+	v.mountpoint = made.Mountpoint
+	return v, err
 }
 
 func (c *Cluster) copyFiles(ctx context.Context, id string, files []File) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 )
@@ -162,15 +165,19 @@ func (e *Engine) removeAll(ctx context.Context, inv inventory) (Removed, error) 
 		*list = append(*list, name)
 		return nil
 	}
-	// Servers go first: a holder's address belongs to them as well.
-	var servers, holders, networks, volumes []func() error
+	// Servers go first: a holder's address belongs to them as well, and they
+	// use what a host agent has mounted.
+	var servers, agents, holders, networks, volumes []func() error
 	for _, c := range inv.containers {
 		rm := func() error {
 			return note(&r.Containers, strings.TrimPrefix(c.Names[0], "/"), e.removeContainer(ctx, c))
 		}
-		if c.Labels[labelRole] == "holder" {
+		switch c.Labels[labelRole] {
+		case RoleHolder:
 			holders = append(holders, rm)
-		} else {
+		case roleHost:
+			agents = append(agents, rm)
+		default:
 			servers = append(servers, rm)
 		}
 	}
@@ -184,8 +191,66 @@ func (e *Engine) removeAll(ctx context.Context, inv inventory) (Removed, error) 
 			return note(&r.Volumes, v.Name, e.api.VolumeRemove(ctx, v.Name, true))
 		})
 	}
-	err := errors.Join(join(servers...), join(holders...), join(networks...), join(volumes...))
+	err := errors.Join(join(servers...), join(agents...), e.unmount(ctx, inv.volumes),
+		join(holders...), join(networks...), join(volumes...))
 	return r, err
+}
+
+// unmountAll takes everything off the folders that it is given. What is on
+// them may be dead, and several times there.
+const unmountAll = `for d; do while umount -l "$d" 2>/dev/null; do :; done; done; ! grep -E " /volumes/[0-9]+/_data " /proc/self/mountinfo`
+
+// unmount takes file systems off the volumes on which a host agent has mounted
+// them: it may have died without a chance to do so itself. With the last user
+// of a loop device the kernel detaches it.
+func (e *Engine) unmount(ctx context.Context, volumes []*volume.Volume) error {
+	config := &container.HostConfig{
+		NetworkMode: "none", CapAdd: []string{"SYS_ADMIN"}, SecurityOpt: []string{"apparmor=unconfined"}, LogConfig: logging(),
+	}
+	cmd := []string{"sh", "-c", unmountAll, "sh"}
+	labels := map[string]string{}
+	for i, v := range volumes {
+		if v.Labels[labelDisk] == "" {
+			continue
+		}
+		target := fmt.Sprintf("/volumes/%d", i)
+		config.Mounts = append(config.Mounts, mount.Mount{
+			Type: mount.TypeBind, Source: path.Dir(v.Mountpoint), Target: target,
+			BindOptions: &mount.BindOptions{Propagation: mount.PropagationRShared},
+		})
+		cmd = append(cmd, target+"/_data")
+		labels = v.Labels
+	}
+	if len(config.Mounts) == 0 {
+		return nil
+	}
+	image, err := e.EnsureImage(ctx, holderImage())
+	if err != nil {
+		return fmt.Errorf("unmount volumes: %w", err)
+	}
+	labels = maps.Clone(labels)
+	labels[labelRole] = roleHost
+	made, err := e.api.ContainerCreate(ctx, &container.Config{Image: image.Ref, Entrypoint: cmd, Labels: labels}, config, nil, nil, "")
+	if err != nil {
+		return fmt.Errorf("unmount volumes: %w", err)
+	}
+	return errors.Join(e.runCleaner(ctx, made.ID), e.api.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true}))
+}
+
+func (e *Engine) runCleaner(ctx context.Context, id string) error {
+	if err := e.api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+		return fmt.Errorf("unmount volumes: %w", err)
+	}
+	exited, failed := e.api.ContainerWait(ctx, id, container.WaitConditionNotRunning)
+	select {
+	case end := <-exited:
+		if end.StatusCode != 0 {
+			return errors.New("unmount volumes: something is still mounted")
+		}
+		return nil
+	case err := <-failed:
+		return fmt.Errorf("unmount volumes: %w", err)
+	}
 }
 
 // removeContainer removes one container with its anonymous volumes, whatever

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster/agent"
+	"github.com/capstan-dev/capstan/cluster/agent/host"
 	"github.com/capstan-dev/capstan/cluster/agent/links"
 	"github.com/spf13/cobra"
 )
@@ -23,6 +24,7 @@ func (a *app) agentCommand() *cobra.Command {
 			case "links":
 				c.Linger, c.Parts = agentLinger, []agent.Part{links.New()}
 			case "host":
+				c.Linger, c.Parts = agentLinger, []agent.Part{host.New()}
 			default:
 				return usage("unknown kind of agent %q", args[0])
 			}

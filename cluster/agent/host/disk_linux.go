@@ -35,18 +35,15 @@ func newDisks() *disks { return &disks{volumes: map[string]backing{}} }
 
 func dataDir(volume string) string { return filepath.Join(VolumesDir, volume, "_data") }
 
-// mount puts a volume on its backing. What a dead agent left there goes first.
+// mount puts a volume on its backing, or finds it there: what an agent that is
+// dead has mounted may be in use.
 func (d *disks) mount(_ context.Context, v Volume) (agent.None, error) {
-	dir := dataDir(v.Name)
-	if err := unmountAll(dir); err != nil {
-		return agent.None{}, err
-	}
-	back := filepath.Join(BackDir, v.Name)
+	dir, back := dataDir(v.Name), filepath.Join(BackDir, v.Name)
 	var b backing
 	var err error
 	switch v.Backing {
 	case Loop:
-		b, err = mountLoop(dir, back, v.Name, v.Size)
+		b, err = openLoop(dir, back, v.Name, v.Size)
 	case FUSE:
 		b, err = mountLossy(dir, back)
 	default:
@@ -130,7 +127,11 @@ func (d *disks) heal() error {
 // fuse is a volume on package lossy.
 type fuse struct{ fs *lossy.FS }
 
+// mountLossy mounts anew in any case: without its agent a mount is dead.
 func mountLossy(dir, back string) (backing, error) {
+	if err := unmountAll(dir); err != nil {
+		return nil, err
+	}
 	f, err := lossy.Mount(dir, back)
 	return fuse{f}, err
 }

@@ -37,10 +37,13 @@ type loop struct {
 	full   chan struct{} // closed to end the filling; nil while it is not full
 }
 
-func mountLoop(dir, back, name string, size int64) (backing, error) {
+func openLoop(dir, back, name string, size int64) (backing, error) {
 	l := &loop{dir: dir, image: filepath.Join(back, "disk.img"), root: filepath.Join("/run/capstan", name)}
 	if err := os.MkdirAll(l.root, 0o755); err != nil {
 		return nil, fmt.Errorf("make a place to mount: %w", err)
+	}
+	if device := mountedLoop(dir); device >= 0 {
+		return l, l.adopt(device)
 	}
 	if _, err := os.Stat(l.image); errors.Is(err, os.ErrNotExist) {
 		if err := l.format(size); err != nil {
@@ -48,6 +51,38 @@ func mountLoop(dir, back, name string, size int64) (backing, error) {
 		}
 	}
 	return l, l.mount()
+}
+
+// mountedLoop is the number of the loop device whose file system is mounted on
+// a folder; -1 if there is none.
+func mountedLoop(dir string) int {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return -1
+	}
+	device := -1
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		major, minor := 0, 0
+		if _, err := fmt.Sscanf(f[2], "%d:%d", &major, &minor); err == nil && f[4] == dir && major == loopMajor {
+			device = minor
+		}
+	}
+	return device
+}
+
+// adopt takes over what is mounted. A second mount of the same device is the
+// same file system.
+func (l *loop) adopt(n int) error {
+	device, err := openDevice(n)
+	if err != nil {
+		return err
+	}
+	l.device = device
+	if err := unix.Mount(device.Name(), l.root, "ext4", unix.MS_NOATIME, "errors=remount-ro"); err != nil {
+		return fmt.Errorf("mount %s: %w", device.Name(), err)
+	}
+	return l.set(Disk{})
 }
 
 func (l *loop) format(size int64) error {
@@ -111,6 +146,20 @@ func attach(image string) (*os.File, error) {
 }
 
 func configure(n, file int) (*os.File, error) {
+	device, err := openDevice(n)
+	if err != nil {
+		return nil, err
+	}
+	config := unix.LoopConfig{Fd: uint32(file)}
+	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
+	if err := unix.IoctlLoopConfigure(int(device.Fd()), &config); err != nil {
+		device.Close()
+		return nil, fmt.Errorf("attach %s: %w", device.Name(), err)
+	}
+	return device, nil
+}
+
+func openDevice(n int) (*os.File, error) {
 	path := fmt.Sprintf("/dev/loop%d", n)
 	if err := unix.Mknod(path, unix.S_IFBLK|0o600, int(unix.Mkdev(loopMajor, uint32(n)))); err != nil && !errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("make %s: %w", path, err)
@@ -118,12 +167,6 @@ func configure(n, file int) (*os.File, error) {
 	device, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open loop device: %w", err)
-	}
-	config := unix.LoopConfig{Fd: uint32(file)}
-	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
-	if err := unix.IoctlLoopConfigure(int(device.Fd()), &config); err != nil {
-		device.Close()
-		return nil, fmt.Errorf("attach %s: %w", path, err)
 	}
 	return device, nil
 }
