@@ -287,9 +287,9 @@ func wakeUp(ctx context.Context, p cluster.Processes, node string, is cluster.St
 
 func (b *Board) meet(ctx context.Context, node string, want Fate) error {
 	switch want {
-	case Suspend:
+	case Suspended:
 		return b.c.Procs.Suspend(ctx, node)
-	case Freeze:
+	case Paused:
 		return b.c.Procs.Pause(ctx, node)
 	case Stopped:
 		return b.c.Procs.Stop(ctx, node)

@@ -262,6 +262,9 @@ func (n *Nemesis) List() []history.FaultDetail {
 	return all
 }
 
+// Want is what all faults in force want of the cluster together.
+func (n *Nemesis) Want() Want { return n.board.Want() }
+
 // HealAll heals what is in the list, and then brings the cluster back whatever
 // was done to it: links, disks, limits, processes, clocks. It goes on after
 // errors and joins them.

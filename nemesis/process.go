@@ -22,12 +22,12 @@ func Stop() Kind {
 
 // Pause is the fault kind that freezes all processes of a node.
 func Pause() Kind {
-	return processKind("pause", "freeze all processes of nodes, as a stopped virtual machine; resume them at the heal", Freeze)
+	return processKind("pause", "freeze all processes of nodes, as a stopped virtual machine; resume them at the heal", Paused)
 }
 
-// SuspendServer is the fault kind that stops the server process alone.
-func SuspendServer() Kind {
-	return processKind("suspend", "stop the server process alone with SIGSTOP; continue it at the heal", Suspend)
+// Suspend is the fault kind that stops the server process alone.
+func Suspend() Kind {
+	return processKind("suspend", "stop the server process alone with SIGSTOP; continue it at the heal", Suspended)
 }
 
 func processKind(kind, doc string, fate Fate) Kind {

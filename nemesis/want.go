@@ -18,8 +18,8 @@ type Fate uint8
 // is killed keeps what its kernel has; one that is stopped ends as it likes.
 const (
 	Run Fate = iota
-	Suspend
-	Freeze
+	Suspended
+	Paused
 	Stopped
 	Killed
 	Crashed
@@ -30,9 +30,9 @@ func (f Fate) State() cluster.State {
 	switch f {
 	case Run:
 		return cluster.Running
-	case Suspend:
+	case Suspended:
 		return cluster.Suspended
-	case Freeze:
+	case Paused:
 		return cluster.Paused
 	}
 	return cluster.Dead
