@@ -296,23 +296,21 @@ type fault struct {
 
 func (f *fault) Name() string                      { return "fault:x" }
 func (f *fault) Applicable(*cluster.Cluster) error { return nil }
-func (f *fault) Inject(context.Context, *cluster.Cluster, *rand.Rand) (history.FaultDetail, nemesis.Undo, error) {
-	f.log = append(f.log, "inject")
-	if f.panics {
-		panic("boom")
-	}
-	d := history.FaultDetail{Fault: f.Name(), Proven: true, Proof: "yes"}
-	return d, func(context.Context) (history.FaultDetail, error) {
-		f.log = append(f.log, "undo")
-		if f.lapses {
-			f.lapses = false
-			return d, fmt.Errorf("apply links: %w", cluster.ErrLapsed)
-		}
-		f.failHeal--
-		h := d
-		h.Proven = f.failHeal < 0
-		return h, nil
-	}, nil
+func (f *fault) Draw(context.Context, *cluster.Cluster, *rand.Rand, []string) (nemesis.Action, error) {
+	return nemesis.Action{Fault: f.Name(),
+		Do: func(context.Context) (string, bool, error) {
+			f.log = append(f.log, "inject")
+			if f.panics {
+				panic("boom")
+			}
+			return "yes", true, nil
+		},
+		Check: func(context.Context) (string, bool, error) { return "checked", !f.lapses, nil },
+		Undo: func(context.Context) (string, bool, error) {
+			f.log = append(f.log, "undo")
+			f.failHeal--
+			return "gone", f.failHeal < 0, nil
+		}}, nil
 }
 
 func TestNemesisInjectsAndHealsInTime(t *testing.T) {
@@ -328,6 +326,9 @@ func TestNemesisInjectsAndHealsInTime(t *testing.T) {
 		ws := history.Windows(&history.History{Events: j.events})
 		if len(ws) != 1 || ws[0].Start != 2*time.Second || ws[0].Stop != 5*time.Second || !ws[0].Proven || !ws[0].Healed {
 			t.Errorf("windows %+v", ws)
+		}
+		if w := ws[0]; w.State != history.InForce || w.Last.Proof != "checked" || w.After.State != history.Healed || w.After.Proof != "gone" {
+			t.Errorf("states %s, %s, %s", w.State, w.Last.Proof, w.After.State)
 		}
 		if j.flushes == 0 {
 			t.Error("the journal was not flushed at the end of the fault")
@@ -420,9 +421,10 @@ func TestJournalThatCannotWriteEndsTheRun(t *testing.T) {
 }
 
 func TestSameSeedSameSchedule(t *testing.T) {
-	kinds := []nemesis.Kind{nemesis.Partition(), nemesis.Kill()}
+	kinds := []nemesis.Kind{nemesis.Partition(), nemesis.Kill(), nemesis.Mix()}
 	p := plan.Default()
-	p.Faults = []plan.Fault{{Name: "partition"}, {Name: "kill"}, {Name: "kill:all", At: time.Second, Once: true, For: time.Second}}
+	p.Faults = []plan.Fault{{Name: "partition"}, {Name: "kill"}, {Name: "kill:all", At: time.Second, Once: true, For: time.Second},
+		{Name: "mix(partition, kill)", Every: 7 * time.Second, Jitter: 0.1, From: 20 * time.Second}}
 	p.Fill()
 	draw := func(seed uint64) string {
 		p.Seed = seed
@@ -436,6 +438,88 @@ func TestSameSeedSameSchedule(t *testing.T) {
 	if first != again || first == other {
 		t.Errorf("schedules: %s\n%s\n%s", first, again, other)
 	}
+}
+
+func TestFlipFlopIsExact(t *testing.T) {
+	p := plan.Default()
+	p.Faults = []plan.Fault{{Name: "kill", Every: 10 * time.Second, For: 5 * time.Second, Steady: true, From: 10 * time.Second, Until: 40 * time.Second}}
+	s, err := harness.Schedule(p, []nemesis.Kind{nemesis.Kill()})
+	if want := "kill 5s @15s\nkill 5s @25s\n"; err != nil || s.String() != want {
+		t.Errorf("%v, got\n%swant\n%s", err, s, want)
+	}
+}
+
+func TestFaultsOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j tape
+		c := config(newSystem(sleepy(100*time.Millisecond)), &j)
+		c.Schedule = nemesis.Schedule{{At: 1 * time.Second, For: 4 * time.Second, Fault: &fault{}}, {At: 2 * time.Second, For: 1 * time.Second, Fault: &fault{}}}
+		if out := harness.Run(t.Context(), t.Context(), c); len(out.Problems) > 0 {
+			t.Error(out.Problems)
+		}
+		ws := history.Windows(&history.History{Events: j.events})
+		if len(ws) != 2 || ws[0].Stop != 5*time.Second || ws[1].Start != 2*time.Second || ws[1].End != 3*time.Second || !ws[0].Healed || !ws[1].Healed {
+			t.Errorf("windows %+v", ws)
+		}
+	})
+}
+
+func TestTriggers(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"op:41": time.Second, "info": 2 * time.Second, "info:5": 3 * time.Second, "leader-change": 4 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var j tape
+			began := time.Now()
+			s := newSystem(sleepy(100 * time.Millisecond))
+			s.cluster.Primaries = func(context.Context) ([]string, error) {
+				switch since := time.Since(began); {
+				case since < 3*time.Second:
+					return []string{"n1"}, nil
+				case since < 4*time.Second:
+					return nil, nil // an election
+				}
+				return []string{"n2"}, nil
+			}
+			infos := 0
+			s.invoke = func(ctx context.Context, op gen.Op) (json.RawMessage, error) {
+				err := ctx.Err()
+				time.Sleep(100 * time.Millisecond)
+				if at := time.Since(began); at == 2*time.Second || at == 3*time.Second {
+					infos++
+					err = errors.New("nobody knows")
+				}
+				return nil, err
+			}
+			c := config(s, &j)
+			on, err := plan.ParseTrigger(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Schedule = nemesis.Schedule{{On: on, For: time.Second, Fault: &fault{}}}
+			out := harness.Run(t.Context(), t.Context(), c)
+			ws := history.Windows(&history.History{Events: j.events})
+			if len(out.Problems) > 0 || len(ws) != 1 {
+				t.Fatalf("%s: problems %v, windows %v", text, out.Problems, ws)
+			}
+			// It is looked at now and then.
+			if late := ws[0].Begin - want; late < 0 || late > 101*time.Millisecond || ws[0].Stop != ws[0].Begin+time.Second {
+				t.Errorf("%s: from %v to %v, want %v", text, ws[0].Begin, ws[0].Stop, want)
+			}
+		})
+	}
+}
+
+func TestTriggerThatNeverComesIsAProblem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j tape
+		c := config(newSystem(sleepy(100*time.Millisecond)), &j)
+		c.Schedule = nemesis.Schedule{{On: plan.Trigger{Event: plan.NthInfo, N: 3}, For: time.Second, Fault: &fault{}}}
+		out := harness.Run(t.Context(), t.Context(), c)
+		if len(out.Problems) != 1 || !strings.Contains(out.Problems[0], "never began: there were 0 of 3") {
+			t.Errorf("problems %v", out.Problems)
+		}
+	})
 }
 
 // BenchmarkCall is what one call costs the harness: a client that does
