@@ -332,8 +332,3 @@ func (w *Network) await(ctx context.Context, limit time.Duration) ([]route, erro
 		}
 	}
 }
-
-// Measure implements cluster.Network.
-func (w *Network) Measure(ctx context.Context, ls []cluster.Link, count int, over time.Duration) (map[cluster.Link]cluster.Quality, error) {
-	return nil, errors.New("measure links: not to be had here yet")
-}

@@ -41,6 +41,7 @@ type member struct {
 	// under which the node sends to its peers.
 	ip, ip6 netip.Addr
 	addrs   []netip.Addr
+	facts   links.Facts
 	agent   *remote
 }
 
@@ -85,7 +86,7 @@ func (m *member) hello(ctx context.Context) (f links.Facts, err error) {
 	if !slices.Contains(f.Addrs, m.ip) {
 		return f, fmt.Errorf("%s: the agent's network has not got the address %v", m.name, m.ip)
 	}
-	m.addrs = f.Addrs
+	m.addrs, m.facts = f.Addrs, f
 	if m.ip6.IsValid() && !slices.Contains(m.addrs, m.ip6) {
 		m.addrs = append(slices.Clone(m.addrs), m.ip6) // the kernel is still checking it
 	}
@@ -111,6 +112,8 @@ func (w *Network) each(f func(*member) error) error {
 
 // Can implements cluster.Network.
 func (w *Network) Can(want cluster.LinkState) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	_, err := w.rules(want)
 	return err
 }
@@ -136,10 +139,14 @@ func (w *Network) Apply(ctx context.Context, want cluster.LinkState) error {
 	committed := w.each(func(m *member) error {
 		var d links.Done
 		err := m.agent.call(ctx, links.VerbCommit, agent.None{}, &d)
-		if err == nil {
-			stamps <- d.At
+		if err != nil {
+			return err
 		}
-		return err
+		stamps <- d.At
+		if d.Overflow > 0 {
+			m.agent.lapse(fmt.Sprintf("%d packets on held links were dropped: there were too many", d.Overflow))
+		}
+		return nil
 	})
 	t.Committed = time.Since(t.At)
 	t.Skew = spread(stamps)
@@ -212,7 +219,30 @@ func (w *Network) Counters(ctx context.Context) (map[cluster.Link]uint64, error)
 	return all, nil
 }
 
-// Reset implements cluster.Network.
-func (w *Network) Reset(context.Context, []cluster.Link) error {
-	return errors.New("reset connections: not to be had here yet")
+// Reset implements cluster.Network. The connections end at the nodes of both
+// ends; where the link is cut, each end learns by itself.
+func (w *Network) Reset(ctx context.Context, ls []cluster.Link) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	peers := map[string][]netip.Addr{}
+	for _, l := range ls {
+		if w.addresses(l.From) == nil || w.addresses(l.To) == nil {
+			return fmt.Errorf("reset connections: no link from %q to %q", l.From, l.To)
+		}
+		peers[l.From] = append(peers[l.From], w.addresses(l.To)...)
+		peers[l.To] = append(peers[l.To], w.addresses(l.From)...)
+	}
+	err := w.each(func(m *member) error {
+		if len(peers[m.name]) == 0 {
+			return nil
+		}
+		if m.facts.NoReset != "" {
+			return fmt.Errorf("%s: the kernel does not: %s", m.name, m.facts.NoReset)
+		}
+		return m.agent.call(ctx, links.VerbReset, peers[m.name], nil)
+	})
+	if err != nil {
+		return fmt.Errorf("reset connections: %w", err)
+	}
+	return nil
 }

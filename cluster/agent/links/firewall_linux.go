@@ -182,8 +182,14 @@ func (w *firewall) abort() {
 
 var counted = regexp.MustCompile(`^\[(\d+):\d+\] -A (CAPSTAN-(?:IN|OUT)) -[sd] (\S+?)(?:/\d+)? -j (\S+)`)
 
+// counter is of one rule.
+type counter struct {
+	chain string
+	peer  netip.Addr
+}
+
 // counters adds up the packets of our rules, by chain and peer's address.
-func (w *firewall) counters(add func(chain string, peer netip.Addr, packets uint64)) error {
+func (w *firewall) counters(add func(k counter, packets uint64)) error {
 	for _, f := range w.families {
 		out, err := run(f.base+"-"+w.kind+"-save", "-c")
 		if err != nil {
@@ -199,7 +205,7 @@ func (w *firewall) counters(add func(chain string, peer netip.Addr, packets uint
 			if err := errors.Join(err1, err2); err != nil {
 				return fmt.Errorf("read packet counter %q: %w", text, err)
 			}
-			add(m[2], a, n)
+			add(counter{m[2], a}, n)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/cluster/agent"
 )
 
@@ -18,6 +19,10 @@ type part struct {
 	wall    *firewall
 	why     error // there is no IPv6
 	can     mechanisms
+	engine  *engine // nil if there is none
+	netem   netem
+	next    netem  // loaded
+	tc      *batch // loaded
 	station *Station
 	loaded  *Rules
 	rules   Rules // in force
@@ -37,6 +42,7 @@ func (p *part) Verbs() map[string]agent.Verb {
 		VerbSend:     agent.Do(p.send),
 		VerbSeen:     agent.Do(p.seen),
 		VerbForget:   agent.Do(p.forget),
+		VerbReset:    agent.Do(p.reset),
 	}
 }
 
@@ -47,8 +53,28 @@ func (p *part) hello(_ context.Context, h Hello) (Facts, error) {
 	if err != nil {
 		return f, err
 	}
-	f.Addrs, err = addresses()
-	return f, err
+	if f.Addrs, err = addresses(); err != nil {
+		return f, err
+	}
+	if p.netem.devices, err = devices(); err != nil {
+		return f, err
+	}
+	p.probe(&f)
+	return f, nil
+}
+
+// devices are the interfaces that lead out of the node.
+func devices() (names []string, err error) {
+	ifs, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	for _, i := range ifs {
+		if i.Flags&net.FlagLoopback == 0 && i.Flags&net.FlagUp != 0 {
+			names = append(names, i.Name)
+		}
+	}
+	return names, nil
 }
 
 // open makes the chains and the canary station.
@@ -95,15 +121,35 @@ func addresses() ([]netip.Addr, error) {
 func (p *part) load(_ context.Context, r Rules) (agent.None, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.loaded = nil
+	return agent.None{}, p.prepare(r)
+}
+
+func (p *part) prepare(r Rules) error {
 	if p.wall == nil {
-		return agent.None{}, errors.New("no hello yet")
+		return errors.New("no hello yet")
 	}
+	p.drop()
 	if err := p.wall.load(r, p.can); err != nil {
-		return agent.None{}, err
+		return err
+	}
+	var commands []string
+	p.next, commands = p.netem.change(only(r.Out, func(r Rule) bool { return p.can.of(r, true) == byNetem }))
+	var err error
+	if p.tc, err = loadBatch(commands); err != nil {
+		return err
 	}
 	p.loaded = &r
-	return agent.None{}, nil
+	return nil
+}
+
+// only are the rules that f picks.
+func only(rules []Rule, f func(Rule) bool) (some []Rule) {
+	for _, r := range rules {
+		if f(r) {
+			some = append(some, r)
+		}
+	}
+	return some
 }
 
 func (p *part) commit(context.Context, agent.None) (Done, error) {
@@ -112,36 +158,67 @@ func (p *part) commit(context.Context, agent.None) (Done, error) {
 	if p.loaded == nil {
 		return Done{}, errors.New("nothing is loaded")
 	}
-	r := *p.loaded
-	p.loaded = nil
-	err := p.wall.commit()
+	err := p.execute()
 	d := Done{At: Clock()}
-	if err == nil {
-		p.rules = r
+	if p.engine != nil {
+		d.Overflow = p.engine.overflow()
 	}
 	return d, err
+}
+
+// execute puts what is loaded in force. The queues' lanes change first: what
+// waits there goes on before what comes after the rules are gone.
+func (p *part) execute() error {
+	r, tc := *p.loaded, p.tc
+	p.loaded, p.tc = nil, nil
+	var errs []error
+	if p.engine != nil {
+		queued := func(out bool) func(Rule) bool {
+			return func(r Rule) bool { return r.Cut != cluster.Open || p.can.of(r, out) == byQueue }
+		}
+		errs = append(errs, p.engine.set(only(r.In, queued(false)), only(r.Out, queued(true))))
+	}
+	errs = append(errs, p.wall.commit(), tc.commit())
+	err := errors.Join(errs...)
+	if err == nil {
+		p.rules, p.netem = r, p.next
+	}
+	return err
+}
+
+// change puts rules in force at once.
+func (p *part) change(r Rules) error {
+	if err := p.prepare(r); err != nil {
+		return err
+	}
+	return p.execute()
+}
+
+// drop forgets what is loaded.
+func (p *part) drop() {
+	p.wall.abort()
+	p.tc.abort()
+	p.loaded, p.tc = nil, nil
 }
 
 func (p *part) abort(context.Context, agent.None) (agent.None, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.loaded = nil
 	if p.wall != nil {
-		p.wall.abort()
+		p.drop()
 	}
 	return agent.None{}, nil
 }
 
-// Heal implements agent.Part: it empties our chains, and nothing else.
+// Heal implements agent.Part: it empties our chains, and nothing else, and
+// lets all packets go that were held back.
 func (p *part) Heal() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.wall == nil {
 		return nil
 	}
-	if _, err := p.load(context.Background(), Rules{}); err != nil {
-		return err
-	}
-	_, err := p.commit(context.Background(), agent.None{})
-	return err
+	return p.change(Rules{})
 }
 
 func (p *part) counters(context.Context, agent.None) (Counts, error) {
@@ -152,13 +229,17 @@ func (p *part) counters(context.Context, agent.None) (Counts, error) {
 	if p.wall == nil {
 		return c, errors.New("no hello yet")
 	}
-	err := p.wall.counters(func(chain string, peer netip.Addr, packets uint64) {
-		if chain == chainIn {
-			c.In[in[peer]] += packets
-		} else {
-			c.Out[out[peer]] += packets
-		}
+	seen := map[counter]uint64{}
+	err := p.wall.counters(func(k counter, packets uint64) {
+		seen[k] = max(seen[k], packets) // one packet passes several tables
 	})
+	for k, n := range seen {
+		if k.chain == chainIn {
+			c.In[in[k.peer]] += n
+		} else {
+			c.Out[out[k.peer]] += n
+		}
+	}
 	return c, err
 }
 
@@ -194,3 +275,5 @@ func (p *part) forget(_ context.Context, nonce string) (agent.None, error) {
 	}
 	return agent.None{}, nil
 }
+
+func (p *part) reset(_ context.Context, peers []netip.Addr) (int, error) { return reset(peers) }

@@ -27,13 +27,17 @@ type restore struct {
 
 // startRestore starts the program of one kind, "nft" or "legacy".
 func startRestore(f family, kind string) (*restore, error) {
+	return start(f.base+"-"+kind+"-restore", "-w", "5", "--noflush")
+}
+
+// start starts a program that is fed through its standard input.
+func start(name string, args ...string) (*restore, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
 	defer r.Close()
-	name := f.base + "-" + kind + "-restore"
-	p := &restore{cmd: exec.Command(name, "-w", "5", "--noflush"), in: w}
+	p := &restore{cmd: exec.Command(name, args...), in: w}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = r, &p.out, &p.out
 	// The families do not wait for each other's lock.
 	p.cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE=/run/xtables-"+name+".lock")
@@ -82,6 +86,33 @@ func (p *restore) abort() {
 
 func (p *restore) failed(err error) error {
 	return fmt.Errorf("%s: %w: %s", p.cmd.Args[0], err, strings.Join(strings.Fields(p.out.String()), " "))
+}
+
+// batch is a tc that waits for its commands. A nil one has nothing to do.
+type batch struct {
+	p    *restore
+	text string
+}
+
+func loadBatch(commands []string) (*batch, error) {
+	if len(commands) == 0 {
+		return nil, nil
+	}
+	p, err := start("tc", "-batch", "-")
+	return &batch{p, strings.Join(commands, "\n") + "\n"}, err
+}
+
+func (b *batch) commit() error {
+	if b == nil {
+		return nil
+	}
+	return b.p.commit(b.text)
+}
+
+func (b *batch) abort() {
+	if b != nil {
+		b.p.abort()
+	}
 }
 
 // run runs a command to its end and returns its output.

@@ -19,6 +19,8 @@ const (
 	chainFence    = "CAPSTAN-FENCE"
 	chainQueueIn  = "CAPSTAN-QUEUE-IN"
 	chainQueueOut = "CAPSTAN-QUEUE-OUT"
+	// chainCount is empty: it counts what is shaped elsewhere.
+	chainCount = "CAPSTAN-COUNT"
 	// chainLoss is completed with the parts in a million that it drops.
 	chainLoss = "CAPSTAN-LOSS-"
 )
@@ -51,7 +53,7 @@ func (f family) has(a netip.Addr) bool { return a.Is4() != f.v6 }
 // what tells the other end of a rejected connection.
 func (f family) chains(canaries int, owned string) string {
 	var b strings.Builder
-	for _, c := range []string{chainIn, chainOut, chainReject, chainFence} {
+	for _, c := range []string{chainIn, chainOut, chainReject, chainFence, chainCount} {
 		fmt.Fprintf(&b, ":%s - [0:0]\n", c)
 	}
 	add := func(chain, rule string, args ...any) { fmt.Fprintf(&b, "-A "+chain+" "+rule+"\n", args...) }
@@ -86,6 +88,9 @@ func losing(loss float64) (chain, text string) {
 	chain = fmt.Sprintf("%s%d", chainLoss, int(loss*1e6+0.5))
 	return chain, fmt.Sprintf("*filter\n:%s - [0:0]\n-A %s -m statistic --mode random --probability %.6f -j DROP\nCOMMIT\n", chain, chain, loss)
 }
+
+// leastLoss is what a chain's name can say.
+const leastLoss = 1e-6
 
 // line is one rule: what comes from, or goes to, that address goes to that
 // target.
@@ -129,6 +134,8 @@ func (r Rule) lines(ls []line, chain, queue string, m mechanisms) []line {
 			ls = append(ls, line{"filter", chain, a, c})
 		case byQueue:
 			ls = append(ls, line{"mangle", chain, a, queue})
+		case byNetem:
+			ls = append(ls, line{"filter", chain, a, chainCount})
 		}
 	}
 	return ls
@@ -156,7 +163,7 @@ func (m mechanisms) of(r Rule, out bool) mechanism {
 		return byQueue
 	case s == cluster.Shape{}:
 		return byNone
-	case m.loss && !out && s == cluster.Shape{Loss: s.Loss}:
+	case m.loss && !out && s == cluster.Shape{Loss: s.Loss} && s.Loss >= leastLoss:
 		return byLoss
 	case m.netem && out && !s.Disguise:
 		return byNetem

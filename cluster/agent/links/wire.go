@@ -5,6 +5,7 @@
 package links
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/capstan-dev/capstan/cluster"
@@ -26,6 +27,9 @@ const (
 	VerbSend   = "links.send"
 	VerbSeen   = "links.seen"
 	VerbForget = "links.forget"
+	// VerbReset takes []netip.Addr and answers how many connections to these
+	// it ended.
+	VerbReset = "links.reset"
 )
 
 // Hello introduces the node to its agent.
@@ -40,9 +44,36 @@ type Facts struct {
 	// V4 and V6 say which families can be cut, Why what is missing.
 	V4, V6 bool
 	Why    string
+	// NoQueue, NoNetem, NoLoss and NoReset say why packets cannot be handed to
+	// the agent, tc netem or a lossy rule of iptables cannot be had, and
+	// connections cannot be reset; each is empty if it was exercised.
+	NoQueue, NoNetem, NoLoss, NoReset string
 	// Addrs are all addresses of the node, link-local ones included, but not
 	// those of its loopback.
 	Addrs []netip.Addr
+}
+
+func (f Facts) mechanisms() mechanisms {
+	return mechanisms{loss: f.NoLoss == "", queue: f.NoQueue == "", netem: f.NoNetem == ""}
+}
+
+// Netem is true if what the node sends can be shaped by tc netem.
+func (f Facts) Netem() bool { return f.mechanisms().netem }
+
+// Can is nil, or says why the node cannot have the rule on what it sends (out)
+// or gets.
+func (f Facts) Can(r Rule, out bool) error {
+	if f.mechanisms().of(r, out) == byQueue && f.NoQueue != "" {
+		return fmt.Errorf("tc netem cannot do it here, and packets cannot be queued: %s", f.NoQueue)
+	}
+	return nil
+}
+
+// Mechanism says in words how the node does the rule.
+func (f Facts) Mechanism(r Rule, out bool) string {
+	return map[mechanism]string{
+		byNone: "iptables", byLoss: "iptables statistic", byQueue: "NFQUEUE", byNetem: "tc netem",
+	}[f.mechanisms().of(r, out)]
 }
 
 // Rules are the desired state of all links of one node. The zero value is the
@@ -71,6 +102,9 @@ type Done struct {
 	// At is CLOCK_MONOTONIC in nanoseconds, which all containers of a host
 	// share.
 	At int64
+	// Overflow is how many packets of held links had to be dropped before,
+	// because there were too many.
+	Overflow uint64
 }
 
 // Counts are packets by peer, of the rules in force.
