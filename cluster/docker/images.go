@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +71,8 @@ type ImageFacts struct {
 	ID, Digest string
 	// Origin is "present", "pulled" or "built".
 	Origin string
+	// Volumes are the paths that the image wants volumes at.
+	Volumes []string
 }
 
 // EnsureImage makes the image be present.
@@ -167,6 +171,9 @@ func (e *Engine) inspectImage(ctx context.Context, ref, origin string) (ImageFac
 		return ImageFacts{}, fmt.Errorf("inspect image %s: %w", ref, err)
 	}
 	f := ImageFacts{Ref: ref, ID: got.ID, Origin: origin}
+	if got.Config != nil {
+		f.Volumes = slices.Sorted(maps.Keys(got.Config.Volumes))
+	}
 	if len(got.RepoDigests) > 0 {
 		f.Digest = got.RepoDigests[0]
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"strconv"
 
 	"github.com/docker/docker/api/types/container"
@@ -190,11 +191,11 @@ func (c *Cluster) copyFiles(ctx context.Context, id string, files []File) error 
 	return nil
 }
 
-// Alive returns an error for every server that is dead, with its exit code
-// and the last lines of its log.
-func (c *Cluster) Alive(ctx context.Context) error {
+// Alive returns an error for every server of these nodes that is dead, with
+// its exit code and the last lines of its log. No nodes means all.
+func (c *Cluster) Alive(ctx context.Context, nodes ...string) error {
 	return c.each(func(n *Node) error {
-		if n.ServerID == "" {
+		if n.ServerID == "" || len(nodes) > 0 && !slices.Contains(nodes, n.Name) {
 			return nil
 		}
 		s, err := c.e.state(ctx, n.ServerID)

@@ -4,6 +4,8 @@
 #
 #   NODE       this node's name
 #   PRIMARY    the primary's name; the node is a standby if it is another
+#   DURABLE    if not empty, a node that is made is synced to its disk, which
+#              may lose what was not
 #   arguments  go to postgres
 #
 # An empty node makes itself: the primary by initdb, a standby by copying the
@@ -42,6 +44,8 @@ if [ ! -d "$data" ]; then
 	mkdir -p "$PGDATA"
 	if [ "$NODE" = "$PRIMARY" ]; then make_primary; else make_standby; fi
 	chmod 700 "$data.new"
+	if [ -n "${DURABLE:-}" ]; then initdb -S -D "$data.new" >/dev/null; fi
 	mv "$data.new" "$data"
+	if [ -n "${DURABLE:-}" ]; then sync "$PGDATA"; fi
 fi
 exec postgres -D "$data" -c cluster_name="$NODE" -c listen_addresses='*' -c unix_socket_directories=/tmp "$@"

@@ -47,6 +47,11 @@ func levels(t testing.TB, topology string, changes ...string) (targets.Topology,
 // nothing may be left of it.
 func start(t *testing.T, topology string, changes ...string) targets.System {
 	t.Helper()
+	return startOn(t, docker.DiskPlain, topology, changes...)
+}
+
+func startOn(t *testing.T, disk docker.DiskBacking, topology string, changes ...string) targets.System {
+	t.Helper()
 	e, err := docker.Connect(t.Context(), nil)
 	if err != nil {
 		require.Skip(t, "docker", err)
@@ -56,7 +61,7 @@ func start(t *testing.T, topology string, changes ...string) targets.System {
 	id := fmt.Sprintf("%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), os.Getpid())
 	began := time.Now()
 	s, err := postgres.Target{}.Start(t.Context(), targets.Spec{
-		Topology: topology, Nodes: top.Nodes, Levels: l, RunID: id,
+		Topology: topology, Nodes: top.Nodes, Levels: l, RunID: id, Disk: string(disk),
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if s != nil {

@@ -28,7 +28,7 @@ func (s *system) Ready(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if dead := s.docker.Alive(ctx); dead != nil && ctx.Err() == nil {
+		if dead := s.docker.Alive(ctx, s.names()...); dead != nil && ctx.Err() == nil {
 			return fmt.Errorf("wait for postgres: %w", dead)
 		}
 		select {

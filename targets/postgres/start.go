@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/capstan-dev/capstan/cluster"
@@ -50,7 +51,7 @@ func (t Target) Start(ctx context.Context, spec targets.Spec) (targets.System, e
 	if err != nil {
 		return nil, err
 	}
-	s := &system{spec: spec, log: log, engine: engine, versions: map[string]string{}}
+	s := &system{spec: spec, log: log, engine: engine, versions: map[string]string{}, removed: map[string]bool{}}
 	if err := s.start(ctx); err != nil {
 		if s.docker == nil {
 			return nil, errors.Join(err, engine.Close())
@@ -68,6 +69,9 @@ type system struct {
 	cluster  *cluster.Cluster
 	versions map[string]string
 	version  atomic.Pointer[string] // of the server
+
+	mu      sync.Mutex
+	removed map[string]bool // nodes that were taken out of the system
 }
 
 var _ targets.System = (*system)(nil)
@@ -87,10 +91,14 @@ func (s *system) start(ctx context.Context) error {
 	if img.Digest != "" {
 		s.versions["image-digest"] = img.Digest
 	}
-	s.docker, err = s.engine.Start(ctx, docker.Spec{RunID: s.spec.RunID, Nodes: s.nodes(img.Ref), Keep: s.spec.Keep})
+	s.docker, err = s.engine.Start(ctx, docker.Spec{
+		RunID: s.spec.RunID, Nodes: s.nodes(img), Keep: s.spec.Keep,
+		Disk: docker.DiskBacking(s.spec.Disk), Now: s.now,
+	})
 	if s.docker != nil {
 		s.cluster = s.docker.Cluster()
 		s.cluster.Primaries = s.primaries
+		s.cluster.Members = s.members()
 	}
 	if err != nil {
 		return fmt.Errorf("start postgres/%s: %w", s.spec.Topology, err)
@@ -98,14 +106,23 @@ func (s *system) start(ctx context.Context) error {
 	return nil
 }
 
-func (s *system) nodes(image string) []docker.NodeSpec {
+func (s *system) nodes(image docker.ImageFacts) []docker.NodeSpec {
 	nodes := docker.Bare(s.spec.Nodes)
 	primary := nodes[0].Name
+	volumes := image.Volumes
+	if len(volumes) == 0 {
+		volumes = []string{"/var/lib/postgresql/data"}
+	}
+	durable := ""
+	if s.spec.Disk != "" && s.spec.Disk != string(docker.DiskPlain) {
+		durable = "1"
+	}
 	for i := range nodes {
 		nodes[i].Ports = []int{port}
 		nodes[i].Server = &docker.Server{
-			Name: "postgres", Image: image, User: "postgres",
-			Env:        []string{"NODE=" + nodes[i].Name, "PRIMARY=" + primary},
+			Name: "postgres", Image: image.Ref, User: "postgres", Volumes: volumes,
+			Env:        []string{"NODE=" + nodes[i].Name, "PRIMARY=" + primary, "DURABLE=" + durable},
+			StopSignal: "SIGINT", // the fast shutdown, which does not wait for clients
 			Entrypoint: []string{"/capstan-entry.sh"},
 			Cmd:        s.settings(nodes),
 			Files:      []docker.File{{Path: "/capstan-entry.sh", Mode: 0o755, Content: entry}},
@@ -185,4 +202,9 @@ func (s *system) Claim() string {
 	return "linearizable"
 }
 
-func (s *system) names() []string { return slices.Clone(s.cluster.Nodes) }
+// names are the nodes that belong to the system, the primary first.
+func (s *system) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.cluster.Nodes), func(n string) bool { return s.removed[n] })
+}

@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/cluster/docker"
+)
+
+// members are the changes of membership that this deployment knows. There is no
+// failover: the primary is always the same, so it cannot be removed, and its
+// role cannot be handed over.
+func (s *system) members() *cluster.Members {
+	m := &cluster.Members{List: s.list, Upgrade: s.upgrade}
+	if s.spec.Nodes > 1 {
+		m.Remove, m.Add = s.remove, s.add
+	}
+	s.cluster.Why["Members.Transfer"] = "this deployment of PostgreSQL has no failover"
+	return m
+}
+
+var errPrimary = errors.New("the primary cannot be removed: there is no failover")
+
+// list asks the primary who streams from it.
+func (s *system) list(ctx context.Context) ([]string, error) {
+	primary := s.cluster.Nodes[0]
+	row, err := s.query(ctx, primary, "capstan-members",
+		"SELECT coalesce(string_agg(DISTINCT application_name, ',' ORDER BY application_name), '') FROM pg_stat_replication WHERE state = 'streaming'")
+	if err != nil {
+		return nil, fmt.Errorf("list members: %w", err)
+	}
+	names := []string{primary}
+	if row[0] != "" {
+		names = append(names, strings.Split(row[0], ",")...)
+	}
+	return names, nil
+}
+
+// remove stops a standby, and makes the primary forget it.
+func (s *system) remove(ctx context.Context, node string) error {
+	primary := s.cluster.Nodes[0]
+	if node == primary {
+		return fmt.Errorf("remove %s: %w", node, errPrimary)
+	}
+	if err := s.docker.Procs.Stop(ctx, node); err != nil {
+		return fmt.Errorf("remove %s: %w", node, err)
+	}
+	s.mu.Lock()
+	s.removed[node] = true
+	s.mu.Unlock()
+	if err := s.dropSlot(ctx, primary, node); err != nil {
+		return fmt.Errorf("remove %s: %w", node, err)
+	}
+	return nil
+}
+
+// dropSlot waits until the primary has noticed that the standby is gone.
+func (s *system) dropSlot(ctx context.Context, primary, node string) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		row, err := s.query(ctx, primary, "capstan-members",
+			`SELECT (SELECT count(pg_drop_replication_slot(slot_name)) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active),
+				(SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1 AND active)`, node)
+		if err == nil && row[1] == "0" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("drop its replication slot: %w", ctx.Err()), err)
+		case <-tick.C:
+		}
+	}
+}
+
+// add lets a standby make itself again on an empty disk.
+func (s *system) add(ctx context.Context, node string) error {
+	if err := s.docker.Wipe(ctx, node); err != nil {
+		return fmt.Errorf("add %s: %w", node, err)
+	}
+	s.mu.Lock()
+	delete(s.removed, node)
+	s.mu.Unlock()
+	if err := s.docker.Procs.Start(ctx, node); err != nil {
+		return fmt.Errorf("add %s: %w", node, err)
+	}
+	return nil
+}
+
+// upgrade starts a node again from another image, which must know the data: a
+// minor release, say.
+func (s *system) upgrade(ctx context.Context, node, image string) error {
+	if image != "" {
+		got, err := s.engine.EnsureImage(ctx, docker.Image{Ref: image})
+		if err != nil {
+			return fmt.Errorf("upgrade %s: %w", node, err)
+		}
+		image = got.Ref
+	}
+	if err := s.docker.Replace(ctx, node, image); err != nil {
+		return fmt.Errorf("upgrade %s: %w", node, err)
+	}
+	return nil
+}
+
+// now asks a node for its own time.
+func (s *system) now(ctx context.Context, node string) (time.Time, error) {
+	row, err := s.query(ctx, node, "capstan-clock", "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+	if err != nil {
+		return time.Time{}, err
+	}
+	micros, err := strconv.ParseInt(row[0], 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read time: %w", err)
+	}
+	return time.UnixMicro(micros), nil
+}
+
+// query asks a node for one row, over a connection of its own.
+func (s *system) query(ctx context.Context, node, name, sql string, args ...any) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	c, err := s.dial(ctx, node, name)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close(ctx)
+	return c.row(ctx, sql, args...)
+}
