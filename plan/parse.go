@@ -104,6 +104,7 @@ func Parse(file string, text []byte, base Plan) (Plan, error) {
 		"check-timeout": func(n *yaml.Node, at string) { p.CheckTimeout = d.duration(n, at) },
 		"check-memory":  func(n *yaml.Node, at string) { p.CheckMemory = d.size(n, at) },
 		"seed":          func(n *yaml.Node, at string) { p.Seed = d.seed(n, at) },
+		"disk":          func(n *yaml.Node, at string) { p.Disk = d.oneOf(n, at, Disks()) },
 		"faults":        func(n *yaml.Node, at string) { p.Faults = d.faults(n, at) },
 	})
 	return p, errors.Join(d.errs...)
@@ -241,6 +242,14 @@ func (d *decoder) str(n *yaml.Node, at string) string {
 		return ""
 	}
 	return n.Value
+}
+
+func (d *decoder) oneOf(n *yaml.Node, at string, values []string) string {
+	v := d.str(n, at)
+	if v != "" && !slices.Contains(values, v) {
+		d.errorf(n, at, "%q is not one of them%s: %s", v, nearest.Hint(v, values), strings.Join(values, ", "))
+	}
+	return v
 }
 
 func (d *decoder) strings(n *yaml.Node, at string) map[string]string {

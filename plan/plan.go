@@ -41,11 +41,17 @@ type Plan struct {
 	// CheckMemory bounds the memory of the checks, in bytes.
 	CheckMemory int64
 	Seed        uint64
+	// Disk is what the nodes' data lies on: plain, loop or fuse; empty leaves
+	// it to the faults.
+	Disk string
 	// Faults are the disturbances; empty means none.
 	Faults []Fault
 
 	places map[string]place
 }
+
+// Disks are the values of Plan.Disk.
+func Disks() []string { return []string{"plain", "loop", "fuse"} }
 
 // Default is the plan of `capstan run` without any argument.
 func Default() Plan {
@@ -111,6 +117,9 @@ func (p Plan) YAML() []byte {
 	line("check-timeout", "%v", p.CheckTimeout)
 	line("check-memory", "%s", FormatSize(p.CheckMemory))
 	line("seed", "%d", p.Seed)
+	if p.Disk != "" {
+		line("disk", "%s", p.Disk)
+	}
 	if len(p.Faults) == 0 {
 		line("faults", "[]")
 		return []byte(b.String())

@@ -175,7 +175,8 @@ or history, 69 environment (engine, image, cluster), 70 bug, 130 interrupted.`,
 		},
 	}
 	root.AddCommand(a.runCommand(), a.planCommand(), a.checkCommand(), a.verifyCommand(), a.reportCommand(), a.exportCommand(),
-		a.listCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand(), a.agentCommand())
+		a.listCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand(), a.agentCommand(),
+		a.upCommand(), a.attachCommand(), a.faultCommand(), a.shellCommand(), a.downCommand())
 	root.SetFlagErrorFunc(flagError)
 	return root
 }

@@ -120,6 +120,7 @@ func (a *app) record(s subject, d plan.Dir, keep bool, p *progress) (err error) 
 	sys, err := s.target.Start(boot, targets.Spec{
 		Topology: s.topology.Name, Nodes: s.plan.Nodes, Levels: s.plan.Level,
 		Seed: harness.SystemSeed(s.plan.Seed), RunID: filepath.Base(string(d)), Keep: keep, Log: p.log,
+		Disk: s.plan.Disk,
 	})
 	if sys != nil {
 		defer func() { err = errors.Join(err, a.takeDown(sys, d, keep, p)) }()

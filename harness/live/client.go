@@ -43,7 +43,7 @@ func All(ctx context.Context) ([]*Client, error) {
 		c := newClient(strings.TrimSuffix(filepath.Base(f), ".sock"))
 		// One that is just coming up does not answer yet.
 		short, cancel := context.WithTimeout(ctx, lookTimeout)
-		_, err := c.Status(short)
+		err := c.do(short, http.MethodGet, "/ping", nil, nil)
 		cancel()
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			os.Remove(f) // if it stays, it is found again

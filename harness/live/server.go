@@ -82,6 +82,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	var downErr error
 	isDown := make(chan struct{})
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ping", answer(func(*http.Request) (any, error) { return struct{}{}, nil }))
 	mux.HandleFunc("GET /status", answer(s.status))
 	mux.HandleFunc("POST /faults", answer(s.add))
 	mux.HandleFunc("DELETE /faults/{id}", answer(s.heal))
