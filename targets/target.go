@@ -56,6 +56,9 @@ type Spec struct {
 	// Levels has a value for every level of the topology.
 	Levels map[string]string
 	Seed   uint64
+	// Disk is what the nodes' data lies on, and so what can be done to it:
+	// plain, loop or fuse; empty is plain. A target without disks ignores it.
+	Disk string
 	// RunID labels everything that is made outside the process.
 	RunID string
 	// Keep leaves the cluster running after Close.
@@ -84,4 +87,10 @@ type System interface {
 	Logs(ctx context.Context, dir string) error
 	// Close removes everything that Start made, unless Spec.Keep.
 	Close(context.Context) error
+}
+
+// Endpoints is for systems that a person can reach with a client of their own.
+type Endpoints interface {
+	// Endpoints are the addresses of a node, e.g. "postgres://127.0.0.1:41234".
+	Endpoints(node string) []string
 }
