@@ -270,15 +270,12 @@ func (g *arrivals) came(p route) bool {
 // left out of later probes if it does not come up.
 func (w *Network) settle(ctx context.Context, v6 bool) error {
 	if w.v6 = v6; v6 {
-		missing, err := w.await(ctx, settleTime6)
-		if err == nil {
-			return nil
+		if missing, err := w.await(ctx, settleTime6); err != nil {
+			w.v6 = false
+			w.log.Info("IPv6 does not pass between the nodes; only IPv4 is probed", "missing", missing)
 		}
-		w.v6 = false
-		w.log.Info("IPv6 does not pass between the nodes; only IPv4 is probed", "missing", missing)
 	}
-	missing, err := w.await(ctx, settleTime)
-	if err != nil {
+	if missing, err := w.await(ctx, settleTime); err != nil {
 		return fmt.Errorf("wait for canaries over all links, missing %v: %w", missing, err)
 	}
 	if err := w.meetClients(ctx); err != nil {

@@ -27,7 +27,7 @@ func measure(t testing.TB, c *docker.Cluster, l cluster.Link, n int) cluster.Qua
 	return q[l]
 }
 
-func apply(t testing.TB, c *docker.Cluster, s cluster.LinkState) {
+func bring(t testing.TB, c *docker.Cluster, s cluster.LinkState) {
 	t.Helper()
 	if err := c.Net.Can(s); err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestShapes(t *testing.T) {
 		for _, pair := range []string{"n1>n2", "clients>n1", "n1>clients"} {
 			t.Run(tt.name+" "+pair, func(t *testing.T) {
 				l := link(pair)
-				apply(t, c, shaped(tt.shape, pair))
+				bring(t, c, shaped(tt.shape, pair))
 				q := measure(t, c, l, 1000)
 				t.Logf("%s: %+v", c.Net.Mechanism(l, tt.shape), q)
 				if !tt.ok(q) {
@@ -112,7 +112,7 @@ func TestShapes(t *testing.T) {
 			})
 		}
 	}
-	apply(t, c, cluster.LinkState{})
+	bring(t, c, cluster.LinkState{})
 	if q := measure(t, c, link("n1>n2"), 200); q.Arrived != q.Sent || q.P50 > 2*ms {
 		t.Errorf("after the heal: %+v", q)
 	}
