@@ -84,4 +84,3 @@ func crashOnce(t *testing.T, s targets.System, first int) (lost, acked int) {
 	}
 	return lost, len(elements)
 }
-

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strconv"
+	"time"
 
 	"github.com/capstan-dev/capstan/cluster/docker"
 )
@@ -34,4 +36,14 @@ func LocalImage() docker.Image {
 	img := image()
 	img.Ref = ""
 	return img
+}
+
+// ClockOffset is how far the session's server process is from this one's time.
+func (c *Conn) ClockOffset(ctx context.Context) (time.Duration, error) {
+	row, err := c.s.row(ctx, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+	if err != nil {
+		return 0, err
+	}
+	micros, err := strconv.ParseInt(row[0], 10, 64)
+	return time.Until(time.UnixMicro(micros)), err
 }
