@@ -67,9 +67,6 @@ func listTargets(w io.Writer) {
 	for _, l := range loads {
 		header += "\t" + l.Name()
 	}
-	for _, f := range allFaults() {
-		header += "\t" + f.Name
-	}
 	fmt.Fprintln(tw, header)
 	eachTopology(func(t targets.Target, top targets.Topology) {
 		fmt.Fprintf(tw, "%s/%s\t%d (%d-%d)", t.Name(), top.Name, top.Nodes, top.Min, top.Max)
@@ -77,14 +74,12 @@ func listTargets(w io.Writer) {
 			_, err := l.Bind(top.Conn)
 			fmt.Fprint(tw, "\t", mark(err == nil))
 		}
-		for _, f := range allFaults() {
-			fmt.Fprint(tw, "\t", mark(slices.Contains(top.Faults, f.Name)))
-		}
 		fmt.Fprintln(tw)
 	})
 	tw.Flush()
 	eachTopology(func(t targets.Target, top targets.Topology) {
 		fmt.Fprintf(w, "\n%s/%s: %s\n", t.Name(), top.Name, top.Doc)
+		fmt.Fprintf(w, "  faults: %s\n", strings.Join(top.Faults, ", "))
 		for _, l := range top.Levels {
 			values := strings.Join(l.Values, "|")
 			if values == "" {
@@ -112,8 +107,11 @@ func listWorkloads(w io.Writer) {
 
 func listFaults(w io.Writer) {
 	for _, f := range allFaults() {
-		fmt.Fprintf(w, "%s[:%s]\n    %s\n", f.Name, strings.Join(f.Args, "|"), f.Doc)
+		fmt.Fprintf(w, "%s\n    %s\n", f.Usage(), f.Doc)
 	}
+	fmt.Fprintln(w, "\nNODES is one, minority, minority-third, majority, all, primary, primaries, non-primary, same (as in the step before), names of nodes, or roles.")
+	fmt.Fprintln(w, "FAULT + 2s FAULT lets the second fault join the first, 2 s after that was in force. FAULT 5s @12s happens once; instead of a time, @leader-change,")
+	fmt.Fprintln(w, "@op:1000 and @info:5 wait for that moment. FAULT 5s every 10s recurs; jitter 0, from 20s and until 40s may follow.")
 }
 
 func listChecks(w io.Writer) {

@@ -2,9 +2,13 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
+
+// ganttWidth is what fits beside a comment sign on 80 columns.
+const ganttWidth = 76
 
 func (a *app) planCommand() *cobra.Command {
 	var f planFlags
@@ -19,6 +23,12 @@ func (a *app) planCommand() *cobra.Command {
 			}
 			fmt.Fprintf(a.out, "%s", s.plan.YAML())
 			fmt.Fprintf(a.out, "\n# fault schedule of seed %d (fault, duration, start):\n", s.plan.Seed)
+			for line := range strings.Lines(s.schedule.Gantt(s.plan.TimeLimit, ganttWidth)) {
+				fmt.Fprintf(a.out, "#   %s", line)
+			}
+			if len(s.schedule) > 0 {
+				fmt.Fprintln(a.out, "#")
+			}
 			for _, step := range s.schedule {
 				fmt.Fprintf(a.out, "#   %v\n", step)
 			}
