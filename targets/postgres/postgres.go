@@ -35,6 +35,7 @@ const (
 // Topologies implements targets.Target.
 func (Target) Topologies() []targets.Topology {
 	faults := append(targets.NetworkFaults(), targets.ContainerFaults()...)
+	faults = append(faults, "remove", "replace", "upgrade")
 	return []targets.Topology{
 		{
 			Name: "async", Doc: "a primary and streaming standbys that follow behind",
@@ -57,7 +58,7 @@ func (Target) Topologies() []targets.Topology {
 		},
 		{
 			Name: "single", Doc: "one node",
-			Nodes: 1, Min: 1, Max: 1, Faults: targets.ContainerFaults(), Conn: (*Conn)(nil),
+			Nodes: 1, Min: 1, Max: 1, Faults: append(targets.ContainerFaults(), "upgrade"), Conn: (*Conn)(nil),
 			Levels: []targets.Level{
 				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary}},
 				commit(),
