@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/capstan-dev/capstan/cluster"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -93,4 +94,19 @@ func Abandoned(r TestRun) bool {
 func (c *Cluster) Hang() {
 	c.stop()
 	c.leases.Wait()
+}
+
+// Volley sends n canaries over a link, and returns a function that tells what
+// arrived of them until now.
+func (w *Network) Volley(ctx context.Context, l cluster.Link, n int) (func() cluster.Quality, error) {
+	f := newFlock()
+	f.Count = n
+	seen := func() cluster.Quality {
+		got := &arrivals{}
+		if err := w.collect(ctx, f, got); err != nil {
+			return cluster.Quality{}
+		}
+		return got.seen[route{l, false}]
+	}
+	return seen, w.release(ctx, f, []cluster.Link{l})
 }
