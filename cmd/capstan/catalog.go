@@ -48,9 +48,38 @@ func allWorkloads(p plan.Plan, claim string) []workloads.Workload {
 func allFaults() []nemesis.Kind {
 	return []nemesis.Kind{
 		nemesis.Partition(),
+		nemesis.Isolate(),
+		nemesis.Clients(),
+		nemesis.Delay(),
+		nemesis.Loss(),
+		nemesis.Duplicate(),
+		nemesis.Reorder(),
+		nemesis.Corrupt(),
+		nemesis.Rate(),
 		nemesis.Kill(),
+		nemesis.Stop(),
 		nemesis.Pause(),
+		nemesis.Suspend(),
+		nemesis.Crash(),
+		nemesis.Storm(),
+		nemesis.Rolling(),
+		nemesis.Rekill(),
 		nemesis.Clock(),
+		nemesis.Jump(),
+		nemesis.Strobe(),
+		nemesis.Drift(),
+		nemesis.DiskFull(),
+		nemesis.DiskReadOnly(),
+		nemesis.DiskSlow(),
+		nemesis.DiskError(),
+		nemesis.DiskDamage(),
+		nemesis.CPU(),
+		nemesis.Memory(),
+		nemesis.Remove(),
+		nemesis.Replace(),
+		nemesis.Transfer(),
+		nemesis.Upgrade(),
+		nemesis.Mix(),
 	}
 }
 
@@ -114,7 +143,10 @@ func resolve(p plan.Plan) (subject, error) {
 		}
 	}
 	p.Fill()
-	errs = append(errs, checkFaults(p, s.topology)...)
+	if p.Disk == "" {
+		p.Disk = diskFor(p.Faults)
+	}
+	errs = append(errs, checkFaults(&p, s.topology)...)
 	if err := errors.Join(errs...); err != nil {
 		return s, err
 	}
@@ -158,16 +190,51 @@ func fillTopology(p plan.Plan, t targets.Topology) (plan.Plan, error) {
 	return p, errors.Join(errs...)
 }
 
-func checkFaults(p plan.Plan, t targets.Topology) []error {
+// diskFor is the simplest kind of disk that can have all the faults; empty if
+// none of them is of disks.
+func diskFor(faults []plan.Fault) string {
+	disk := ""
+	for _, entry := range faults {
+		f, err := nemesis.Parse(allFaults(), entry.Name)
+		if err != nil {
+			continue // told by checkFaults
+		}
+		for _, kind := range nemesis.Uses(f) {
+			switch kind {
+			case "disk-slow", "disk-error":
+				return "fuse"
+			case "crash", "disk-full", "disk-readonly":
+				disk = "loop"
+			}
+		}
+	}
+	return disk
+}
+
+// checkFaults says which faults there are not, or not on this target, and
+// brings the names of the others into their canonical form.
+func checkFaults(p *plan.Plan, t targets.Topology) []error {
 	var errs []error
-	for i, f := range p.Faults {
-		_, err := nemesis.Parse(allFaults(), f.Name)
-		kind, _, _ := strings.Cut(f.Name, ":")
-		if err == nil && t.Name != "" && !slices.Contains(t.Faults, kind) {
-			err = fmt.Errorf("target %s cannot have fault %s; it can have: %s",
-				p.Target, kind, strings.Join(append(slices.Clone(t.Faults), "none"), ", "))
+	for i, entry := range p.Faults {
+		f, err := nemesis.Parse(allFaults(), entry.Name)
+		if err == nil {
+			p.Faults[i].Name = f.Name()
+			err = lackingFaults(p.Target, f, t)
 		}
 		errs = append(errs, p.Blame(fmt.Sprintf("faults[%d]", i), err))
 	}
 	return errs
+}
+
+func lackingFaults(target string, f nemesis.Fault, t targets.Topology) error {
+	if t.Name == "" {
+		return nil
+	}
+	for _, kind := range nemesis.Uses(f) {
+		if !slices.Contains(t.Faults, kind) {
+			return fmt.Errorf("target %s cannot have fault %s; it can have: %s",
+				target, kind, strings.Join(append(slices.Clone(t.Faults), "none"), ", "))
+		}
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,9 +19,11 @@ type planFlags struct {
 	level, fault         []string
 	nodes, concurrency   int
 	opsPerKey            int
-	rate, seed           string
+	rate, seed, disk     string
 	timeLimit, opTimeout time.Duration
 }
+
+const diskDoc = "what nodes' data lies on: plain, loop (ext4 on a loop device: lost writes, a full disk), fuse (all faults of disks), by default what the faults need"
 
 func (f *planFlags) register(cmd *cobra.Command) {
 	d := plan.Default()
@@ -28,7 +31,8 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.file, "plan", "", "plan `FILE` in YAML; flags stand above it")
 	fl.StringVar(&f.workload, "workload", d.Workload, "workload to drive (see `capstan list workloads`)")
 	fl.StringSliceVar(&f.level, "level", nil, "consistency level as `KNOB=VALUE`, repeatable (see `capstan list targets`)")
-	fl.StringSliceVar(&f.fault, "fault", []string{"partition"}, "fault as NAME or NAME:ARG, repeatable, or none (see `capstan list faults`)")
+	fl.StringArrayVar(&f.fault, "fault", []string{"partition"}, "fault as NAME, NAME:ARG or NAME(ARG, KEY=VALUE), with when if you like: 'isolate(primary) 5s @12s'; repeatable or with commas between, or none (see `capstan list faults`)")
+	fl.StringVar(&f.disk, "disk", "", diskDoc)
 	fl.IntVar(&f.nodes, "nodes", 0, "number of nodes (default: the topology's)")
 	fl.IntVar(&f.concurrency, "concurrency", d.Concurrency, "number of clients at a time")
 	fl.IntVar(&f.opsPerKey, "ops-per-key", 0, "operations before the clients move on to a fresh key (default: the workload's)")
@@ -80,6 +84,12 @@ func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 	}
 	if given("nodes") {
 		p.Nodes = f.nodes
+	}
+	if given("disk") {
+		p.Disk = f.disk
+		if !slices.Contains(plan.Disks(), f.disk) {
+			errs = append(errs, fmt.Errorf("--disk %q: want one of %s", f.disk, strings.Join(plan.Disks(), ", ")))
+		}
 	}
 	if given("concurrency") {
 		p.Concurrency = f.concurrency
@@ -141,16 +151,44 @@ func parseSeed(s string) (uint64, error) {
 	return seed, nil
 }
 
-func parseFaults(names []string) ([]plan.Fault, error) {
+// parseFaults reads the values of --fault. Commas outside of parentheses part
+// faults.
+func parseFaults(values []string) ([]plan.Fault, error) {
+	var texts []string
+	for _, v := range values {
+		texts = append(texts, splitOutside(v)...)
+	}
 	faults := []plan.Fault{}
-	for _, n := range names {
-		if n == "none" {
-			if len(names) > 1 {
+	for _, text := range texts {
+		if text == "none" {
+			if len(texts) > 1 {
 				return nil, errors.New("--fault none excludes other faults")
 			}
 			return faults, nil
 		}
-		faults = append(faults, plan.Fault{Name: n})
+		f, err := plan.ParseFault(text)
+		if err != nil {
+			return nil, fmt.Errorf("--fault %q: %w", text, err)
+		}
+		faults = append(faults, f)
 	}
 	return faults, nil
+}
+
+// splitOutside splits at commas that are not inside of parentheses.
+func splitOutside(s string) []string {
+	var parts []string
+	depth, from := 0, 0
+	for i, c := range s {
+		switch {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == ',' && depth <= 0:
+			parts = append(parts, strings.TrimSpace(s[from:i]))
+			from = i + 1
+		}
+	}
+	return append(parts, strings.TrimSpace(s[from:]))
 }
