@@ -112,3 +112,12 @@ func warned(warnings []*pgconn.Notice) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Endpoints implements targets.Endpoints.
+func (s *system) Endpoints(node string) []string {
+	addr, err := s.docker.Addr(node, port)
+	if err != nil {
+		return nil
+	}
+	return []string{"postgres://postgres@" + addr + "/postgres"}
+}
