@@ -2,11 +2,7 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
-
-	"github.com/capstan-dev/capstan/cluster"
 )
 
 // Facts is what the engine says of itself.
@@ -39,43 +35,28 @@ func (e *Engine) Facts(ctx context.Context) (Facts, error) {
 	}, nil
 }
 
-// Exercise brings up two bare nodes, cuts one direction between them, proves
-// the cut and the heal by canaries, and removes everything: whether NET_ADMIN,
-// iptables, published addresses and the image builder work here. The text says
-// what was measured.
-func (e *Engine) Exercise(ctx context.Context, runID string) (text string, err error) {
-	c, err := e.Start(ctx, Spec{RunID: runID, Nodes: Bare(2)})
-	if c != nil {
-		defer func() { err = errors.Join(err, c.Close(ctx)) }()
-	}
-	if err != nil {
-		return "", err
-	}
-	n1, n2 := c.Nodes[0].Name, c.Nodes[1].Name
-	cut := cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{{From: n1, To: n2}: cluster.Drop}}
-	if err := e.expect(ctx, c, cut); err != nil {
-		return "", err
-	}
-	timing := c.Net.Timings()[0]
-	if err := e.expect(ctx, c, cluster.LinkState{}); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("cut one direction between two holders in %v, proven by canaries both ways, healed; families %s",
-		timing.Committed.Round(100*time.Microsecond), c.families()), nil
-}
+// pulse is a server of no use: it writes to its disk, and ends when told to.
+const pulse = `trap 'exit 0' TERM; while :; do date > /data/pulse; sleep 0.1 & wait $!; done`
 
-func (e *Engine) expect(ctx context.Context, c *Cluster, want cluster.LinkState) error {
-	if err := c.Net.Apply(ctx, want); err != nil {
-		return err
-	}
-	reach, err := c.Net.Probe(ctx)
+// Patient starts two small nodes to try faults on.
+func (e *Engine) Patient(ctx context.Context, runID string, disk DiskBacking) (*Cluster, error) {
+	image, err := e.EnsureImage(ctx, holderImage())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for l, arrived := range reach {
-		if arrived != (want.Cut[l] == cluster.Open) {
-			return fmt.Errorf("cut %v: canary from %s to %s arrived: %t", want.Cut, l.From, l.To, arrived)
+	nodes := Bare(2)
+	for i := range nodes {
+		nodes[i].Ports = []int{patientPort}
+		nodes[i].Server = &Server{
+			Name: "pulse", Image: image.Ref, Entrypoint: []string{"sh", "-c", pulse}, Volumes: []string{"/data"},
+			Memory: 256 << 20, CPUs: 1,
 		}
 	}
-	return nil
+	return e.Start(ctx, Spec{RunID: runID, Nodes: nodes, Disk: disk})
 }
+
+// patientPort is published so that clients have links to cut.
+const patientPort = 8000
+
+// Families tells which IP families canaries use.
+func (c *Cluster) Families() string { return c.families() }
