@@ -61,13 +61,21 @@ func pad(s string, width int) string {
 	return s + strings.Repeat(" ", width-len(r))
 }
 
-// axis has a label every quarter.
+// axis has a mark every quarter, with its time where there is room for it.
 func axis(limit time.Duration, columns int) string {
 	line := []rune(strings.Repeat(" ", columns))
-	for i := range 4 {
-		copy(line[columns*i/4:], []rune("|"+(limit*time.Duration(i)/4).Round(time.Millisecond).String()))
-	}
 	end := []rune(limit.String() + "|")
-	copy(line[max(0, columns-len(end)):], end)
+	room := max(0, columns-len(end))
+	copy(line[room:], end)
+	for i := range 4 {
+		at := columns * i / 4
+		label := []rune("|" + (limit * time.Duration(i) / 4).Round(time.Millisecond).String())
+		if at+len(label) >= room {
+			label = label[:1]
+		}
+		if at+len(label) <= room {
+			copy(line[at:], label)
+		}
+	}
 	return string(line)
 }
