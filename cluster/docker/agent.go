@@ -64,6 +64,7 @@ func (a *remote) read() {
 			break
 		}
 		if r.Event != "" {
+			a.log.Warn("agent healed by itself", "agent", a.name, "text", r.Event)
 			a.lapse(r.Event)
 			continue
 		}
@@ -83,8 +84,8 @@ func (a *remote) answer(r agent.Response) {
 	}
 }
 
+// lapse notes that a fault ended before its time.
 func (a *remote) lapse(text string) {
-	a.log.Warn("agent healed by itself", "agent", a.name, "text", text)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lapsed = fmt.Errorf("%s: %w: %s", a.name, cluster.ErrLapsed, text)
@@ -167,13 +168,13 @@ func (a *remote) result(verb string, r agent.Response, result any) error {
 	return nil
 }
 
-func (a *remote) isGone() bool {
-	select {
-	case <-a.done:
-		return true
-	default:
-		return false
-	}
+func (a *remote) isGone() bool { return a.whyGone() != nil }
+
+// whyGone is nil while the agent lives.
+func (a *remote) whyGone() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.gone
 }
 
 // close ends the agent's stdin: it heals and exits, unless told to keep.

@@ -206,6 +206,7 @@ func (e *Engine) newCluster(spec Spec) *Cluster {
 	}
 	c.alive, c.stop = context.WithCancel(context.Background())
 	c.Net = newNetwork(c.log)
+	c.Net.bring = c.bring
 	c.Procs = &Processes{c: c}
 	c.host = &hostAgent{c: c}
 	c.Clocks, c.Disks, c.Limits = newClocks(c, spec.Now), &Disks{c: c}, newResources(c)

@@ -22,6 +22,8 @@ type Network struct {
 	members []*member
 	// gateways are the addresses from which the harness reaches the nodes.
 	gateways []netip.Addr
+	// bring brings a node's agent back that is gone; nil if nobody can.
+	bring func(ctx context.Context, node string) (*remote, error)
 	// clients sends and counts the harness' own canaries; nil where that
 	// cannot be.
 	clients *links.Station
@@ -119,10 +121,13 @@ func (w *Network) Can(want cluster.LinkState) error {
 }
 
 // Apply implements cluster.Network. It loads the rules on all nodes, then
-// commits them on all. If a cut cannot be loaded everywhere nothing changes;
+// commits them on all. Agents that are gone are started anew. If a cut cannot be loaded everywhere nothing changes;
 // a heal goes on where it can. The error names the nodes. It wraps
 // cluster.ErrLapsed, with the work done, if the state before did not last until now.
 func (w *Network) Apply(ctx context.Context, want cluster.LinkState) error {
+	if err := w.revive(ctx); err != nil {
+		return fmt.Errorf("apply links: %w", err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := Timing{At: time.Now(), Cut: len(cuts(want))}

@@ -1,7 +1,9 @@
 package docker_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -169,24 +171,47 @@ func TestNoWayAround(t *testing.T) {
 	}
 }
 
-func TestHolderGone(t *testing.T) {
-	c := testCluster(t, testEngine(t), docker.Bare(3))
+// TestAgentKilled: the node's network goes with its holder, rules and all, and
+// comes back with the next state of the links, which tells of it.
+func TestAgentKilled(t *testing.T) {
+	e := testEngine(t)
+	c := testCluster(t, e, lineNodes(t, e, 3))
+	until(t, 10*time.Second, func() error { return reachable(t, e, c, c.Nodes[1].IP) })
+	cut := links("n1>n2", "n2>n1")
+	bring(t, c, cut)
 	if err := c.KillHolder(t.Context(), "n2"); err != nil {
 		t.Fatal(err)
 	}
-	var err error
 	until(t, 5*time.Second, func() error {
-		if err = c.Net.Apply(t.Context(), links("n1>n3")); err == nil {
-			return errors.New("a cut works without n2's holder")
+		if _, err := c.Net.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "n2: agent is gone") || strings.Contains(err.Error(), "n1") {
+			return fmt.Errorf("probe: %w", err)
 		}
 		return nil
 	})
-	if !strings.Contains(err.Error(), "n2: agent is gone") || strings.Contains(err.Error(), "n1") {
-		t.Errorf("apply: %v", err)
+	start := time.Now()
+	if err := c.Net.Apply(t.Context(), cut); !errors.Is(err, cluster.ErrLapsed) || !strings.Contains(err.Error(), "n2: ") {
+		t.Errorf("apply after a holder was killed: %v", err)
 	}
-	if _, err := c.Net.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "n2: agent is gone") {
-		t.Errorf("probe: %v", err)
+	t.Logf("killed and brought back in %v", time.Since(start))
+	until(t, 5*time.Second, func() error { return seesAll(c, cut) })
+	bring(t, c, cluster.LinkState{})
+	until(t, 10*time.Second, func() error { return reachable(t, e, c, c.Nodes[1].IP) })
+	addr, err := c.Addr("n2", 8000)
+	if err != nil {
+		t.Fatal(err)
 	}
+	until(t, 5*time.Second, func() error { _, err := ask(nil, addr); return err })
+}
+
+// seesAll is nil if canaries find the links as wanted.
+func seesAll(c *docker.Cluster, want cluster.LinkState) error {
+	reach, err := c.Net.Probe(context.Background())
+	for l, arrived := range reach {
+		if arrived != (want.Cut[l] == cluster.Open) {
+			err = errors.Join(err, fmt.Errorf("%v arrived: %t", l, arrived))
+		}
+	}
+	return err
 }
 
 func TestUnknownLink(t *testing.T) {
