@@ -77,7 +77,7 @@ func (a *act) inject(ctx context.Context) (history.FaultDetail, error) {
 	}
 	a.judge(&d, seen, history.InForce)
 	if a.action.Play != nil {
-		a.play(ctx)
+		a.play()
 	}
 	return d, nil
 }
@@ -184,9 +184,9 @@ type Stage struct {
 	wrong  []string
 }
 
-// play runs the script in a task of its own.
-func (a *act) play(ctx context.Context) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+// play runs the script in a task of its own, which outlives the injection.
+func (a *act) play() {
+	ctx, cancel := context.WithCancel(context.Background())
 	s := &Stage{a: a, Rand: a.rng, cancel: cancel}
 	a.stage = s
 	a.n.rt.Go(func() {

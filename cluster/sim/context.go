@@ -50,9 +50,13 @@ func (k *Kernel) WithTimeout(parent context.Context, d time.Duration) (context.C
 	return c, c.cancel
 }
 
+// virtual finds the timeCtx that ends a context.
 func (k *Kernel) virtual(ctx context.Context) *timeCtx {
 	if c, ok := ctx.(*timeCtx); ok && c.k == k {
 		return c
+	}
+	if ctx.Done() == nil {
+		return nil // made so that no ancestor ends it
 	}
 	c, _ := ctx.Value(kernelKey{k}).(*timeCtx)
 	return c

@@ -148,6 +148,12 @@ func (n *raftNode) Request(c *world.Call) {
 		c.Reply(role{primary: n.leader, ready: n.leader != nobody})
 		return
 	}
+	if ask, ok := c.Body.(askTransfer); ok {
+		n.raft.TransferLeader(uint64(ask.to + 1))
+		c.Reply(nil)
+		n.drain()
+		return
+	}
 	switch o := c.Body.(op); {
 	case !o.reads():
 		n.write(c, o)

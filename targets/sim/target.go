@@ -51,6 +51,8 @@ type topology struct {
 	claim   func(levels map[string]string) string
 	// led is true if there is a primary.
 	led bool
+	// transfers is true if the primary can hand over its role.
+	transfers bool
 }
 
 const (
@@ -66,17 +68,21 @@ func (t topology) describe() targets.Topology {
 		Min:    t.min,
 		Max:    mostNodes,
 		Levels: append(t.levels[:len(t.levels):len(t.levels)], bugLevel(t.name)),
-		Faults: simFaults(),
+		Faults: t.faults(),
 		Conn:   t.conn,
 	}
 }
 
-// simFaults lists the kinds of faults that simulated nodes can have.
-func simFaults() []string {
-	return []string{"partition", "isolate", "clients",
+// faults lists the kinds of faults that the simulated nodes can have.
+func (t topology) faults() []string {
+	all := []string{"partition", "isolate", "clients",
 		"delay", "loss", "duplicate", "reorder", "corrupt", "rate",
 		"kill", "stop", "pause", "suspend", "crash", "storm", "rolling", "rekill",
 		"clock", "jump", "strobe", "drift", "disk-slow", "mix"}
+	if t.transfers {
+		all = append(all, "transfer")
+	}
+	return all
 }
 
 func bugLevel(topology string) targets.Level {
@@ -117,6 +123,9 @@ func build(t topology, spec targets.Spec, cfg world.Config) *system {
 	s := &system{topology: t, spec: spec, nodes: cfg.Nodes}
 	s.world = world.NewWorld(cfg, t.boot(spec.Levels))
 	s.cluster = s.world.Cluster()
+	if t.transfers {
+		s.cluster.Members = &cluster.Members{Transfer: s.transfer}
+	}
 	if t.led {
 		s.cluster.Primaries = s.primaries
 	} else {

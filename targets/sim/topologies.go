@@ -67,8 +67,9 @@ func raftTopology() topology {
 		boot: func(levels map[string]string) world.Boot {
 			return bootRaft(raftConfig{localRead: levels["read"] == "local", bug: levels["bug"]})
 		},
-		claim: linearizableUnlessLocal,
-		led:   true,
+		claim:     linearizableUnlessLocal,
+		led:       true,
+		transfers: true,
 	}
 }
 
