@@ -24,7 +24,9 @@ func (a *app) agentCommand() *cobra.Command {
 			case "links":
 				c.Linger, c.Parts = agentLinger, []agent.Part{links.New()}
 			case "host":
-				c.Linger, c.Parts = agentLinger, []agent.Part{host.New()}
+				h := host.New()
+				defer h.Close()
+				c.Linger, c.Parts = agentLinger, []agent.Part{h}
 			default:
 				return usage("unknown kind of agent %q", args[0])
 			}

@@ -124,6 +124,18 @@ func (d *disks) heal() error {
 	return errors.Join(errs...)
 }
 
+// close unmounts all volumes. Who uses them keeps what is mounted until it ends;
+// with a mount of package lossy that is dead.
+func (d *disks) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var errs []error
+	for name := range d.volumes {
+		errs = append(errs, unmountAll(dataDir(name)))
+	}
+	return errors.Join(errs...)
+}
+
 // fuse is a volume on package lossy.
 type fuse struct{ fs *lossy.FS }
 

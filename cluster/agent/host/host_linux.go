@@ -18,7 +18,7 @@ type Host struct {
 }
 
 // New makes the part.
-func New() agent.Part {
+func New() *Host {
 	return &Host{clocks: newClocks(), disks: newDisks(), suspended: map[string]bool{}}
 }
 
@@ -39,6 +39,8 @@ func (h *Host) Verbs() map[string]agent.Verb {
 	}
 }
 
+var _ agent.Part = (*Host)(nil)
+
 // Heal implements agent.Part: stopped processes go on, clocks are true and
 // disks sound. Volumes stay mounted for the servers that use them.
 func (h *Host) Heal() error {
@@ -56,3 +58,7 @@ func (h *Host) Heal() error {
 	}
 	return errors.Join(append(errs, h.clocks.heal(), h.disks.heal())...)
 }
+
+// Close takes the volumes' mounts away, with which their servers lose their
+// disks.
+func (h *Host) Close() error { return h.disks.close() }

@@ -6,13 +6,17 @@ import (
 	"github.com/capstan-dev/capstan/cluster/agent"
 )
 
-type nothing struct{}
+// Host can do nothing here: containers run on Linux.
+type Host struct{}
 
-// New makes a part that can do nothing: containers run on Linux.
-func New() agent.Part { return nothing{} }
+// New makes the part.
+func New() *Host { return &Host{} }
+
+// Close implements io.Closer.
+func (*Host) Close() error { return nil }
 
 // Verbs implements agent.Part.
-func (nothing) Verbs() map[string]agent.Verb { return nil }
+func (*Host) Verbs() map[string]agent.Verb { return nil }
 
 // Heal implements agent.Part.
-func (nothing) Heal() error { return nil }
+func (*Host) Heal() error { return nil }
