@@ -26,6 +26,7 @@ var mixed = []string{
 	"--fault", "partition 3s @1s", "--fault", "delay(100ms) 4s @2s", "--fault", "kill 2s @3s", "--fault", "clock 3s @4s",
 	"--fault", "partition:halves 4s @6s", "--fault", "loss(0.3) 3s @6s", "--fault", "pause 2s @8s", "--fault", "isolate(primary) 5s @11s",
 	"--fault", "clients(one) 3s @12s", "--fault", "suspend 2s @14s", "--fault", "partition(one, how=hold) 3s @17s",
+	"--fault", "crash(non-primary) 2s @10s", "--fault", "disk-full(non-primary) 2s @18s", "--fault", "cpu(0.2) 3s @5s",
 }
 
 // TestHarnessDies kills capstan at random moments of a run with mixed faults.
@@ -77,10 +78,35 @@ func harnessDies(t *testing.T, how string, end func(*os.Process) error, most tim
 			t.Errorf("sweep: %v", err)
 		}
 		leftNothing(t, eng, run)
+		leftNothingOnHost(t, run)
 	}
 	slices.Sort(took)
 	t.Logf("%d times %s: median %v, most %v until all links were open", len(took), how,
 		took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+}
+
+// leftNothingOnHost looks for mounts and loop devices of a run.
+func leftNothingOnHost(t *testing.T, run string) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, run) {
+			t.Errorf("mount left: %s", line)
+		}
+	}
+	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		// Gone meanwhile is fine.
+		if file, err := os.ReadFile(f); err == nil && strings.Contains(string(file), run) {
+			t.Errorf("loop device left on %s", file)
+		}
+	}
 }
 
 // inForce lists the faults that were when the history ended.
