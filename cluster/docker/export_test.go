@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"context"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/cluster/agent/links"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -109,4 +111,35 @@ func (w *Network) Volley(ctx context.Context, l cluster.Link, n int) (func() clu
 		return got.seen[route{l, false}]
 	}
 	return seen, w.release(ctx, f, []cluster.Link{l})
+}
+
+// Clock is the one that all agents read.
+func Clock() int64 { return links.Clock() }
+
+// Watch streams canaries over links for a while, about two each millisecond,
+// and returns when the first and the last came over each, on Clock.
+func (w *Network) Watch(ctx context.Context, ls []cluster.Link, d time.Duration) func() (map[cluster.Link][2]int64, error) {
+	f := newFlock()
+	f.Count, f.Millis = int(2*d.Milliseconds()), int(d.Milliseconds())
+	sent := make(chan error, 1)
+	go func() { sent <- w.release(ctx, f, ls) }()
+	return func() (map[cluster.Link][2]int64, error) {
+		if err := <-sent; err != nil {
+			return nil, err
+		}
+		var mu sync.Mutex
+		times := map[cluster.Link][2]int64{}
+		err := w.each(func(m *member) error {
+			var as []links.Arrival
+			err := m.agent.call(ctx, links.VerbSeen, f.Nonce, &as)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, a := range as {
+				times[cluster.Link{From: a.From, To: m.name}] = [2]int64{a.First, a.Last}
+			}
+			return err
+		})
+		w.forget(f)
+		return times, err
+	}
 }

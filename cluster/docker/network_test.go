@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,32 +64,6 @@ func TestGrudges(t *testing.T) {
 				t.Logf("committed %v (loaded %v), skew %v, proven in %v", last.Committed, last.Loaded, last.Skew, took)
 			}
 		})
-	}
-}
-
-// TestCutSpeed prints the figures of 20 cuts of a cluster of five.
-func TestCutSpeed(t *testing.T) {
-	c := testCluster(t, testEngine(t), bare5())
-	halves := apart([]string{"n1", "n2"}, []string{"n3", "n4", "n5"})
-	var cuts, heals, skews, healSkews []time.Duration
-	for range 20 {
-		for _, s := range []cluster.LinkState{halves, {}} {
-			if err := c.Net.Apply(t.Context(), s); err != nil {
-				t.Fatal(err)
-			}
-			expect(t, c, s)
-		}
-		ts := c.Net.Timings()
-		cut, heal := ts[len(ts)-2], ts[len(ts)-1]
-		cuts, skews = append(cuts, cut.Committed), append(skews, cut.Skew)
-		heals, healSkews = append(heals, heal.Committed), append(healSkews, heal.Skew)
-	}
-	for name, ds := range map[string][]time.Duration{
-		"decision to all nodes cut": cuts, "skew of the cut": skews,
-		"decision to all nodes healed": heals, "skew of the heal": healSkews,
-	} {
-		slices.Sort(ds)
-		t.Logf("%-28s median %v, max %v", name, ds[len(ds)/2], ds[len(ds)-1])
 	}
 }
 

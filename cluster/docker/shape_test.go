@@ -37,8 +37,6 @@ func bring(t testing.TB, c *docker.Cluster, s cluster.LinkState) {
 	}
 }
 
-const ms = time.Millisecond
-
 // TestShapes measures what every shape does to its link, each at its
 // receiver, from a client, and to one.
 func TestShapes(t *testing.T) {

@@ -1,6 +1,7 @@
 package links
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type origin struct {
 
 // record is what came from one sender.
 type record struct {
+	first, last                      int64
 	latencies                        []time.Duration
 	came                             map[uint32]bool
 	next                             uint32
@@ -61,9 +63,7 @@ func NewStation(name string, at ...netip.AddrPort) (*Station, error) {
 			err = e
 			continue
 		}
-		// Best effort: with less, a large flock loses some of its canaries,
-		// which shows.
-		_ = c.SetReadBuffer(4 << 20)
+		enlarge(c)
 		s.conns = append(s.conns, c)
 		go s.listen(c, a.Addr().Is6())
 	}
@@ -120,6 +120,7 @@ func (s *Station) Close() {
 func (s *Station) Send(f Flock, port int, done <-chan struct{}) {
 	count := max(f.Count, 1)
 	start := time.Now()
+	msg := make([]byte, canarySize)
 	for i := range count {
 		due := time.Duration(i) * time.Duration(f.Millis) * time.Millisecond / time.Duration(count)
 		if wait := due - time.Since(start); wait > 0 {
@@ -131,7 +132,7 @@ func (s *Station) Send(f Flock, port int, done <-chan struct{}) {
 		}
 		for _, to := range f.Targets {
 			if c := s.conn(to); c != nil {
-				msg := encode(header{f.Nonce, s.name, uint32(i), Clock()})
+				encode(msg, header{f.Nonce, s.name, uint32(i), Clock()})
 				_, _ = c.WriteToUDPAddrPort(msg, netip.AddrPortFrom(to, uint16(port)))
 			}
 		}
@@ -150,12 +151,12 @@ func (s *Station) listen(c *net.UDPConn, v6 bool) {
 			continue // an ICMP error that a rejected canary left
 		}
 		if h, intact, ok := decode(buf[:n]); ok {
-			s.note(h, v6, time.Duration(at-h.sent), intact)
+			s.note(h, v6, at, intact)
 		}
 	}
 }
 
-func (s *Station) note(h header, v6 bool, latency time.Duration, intact bool) {
+func (s *Station) note(h header, v6 bool, at int64, intact bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	flock := s.seen[h.nonce]
@@ -170,10 +171,11 @@ func (s *Station) note(h header, v6 bool, latency time.Duration, intact bool) {
 	}
 	r := flock[origin{h.from, v6}]
 	if r == nil {
-		r = &record{came: map[uint32]bool{}}
+		r = &record{came: map[uint32]bool{}, first: at}
 		flock[origin{h.from, v6}] = r
 	}
-	r.note(h.seq, latency, intact)
+	r.last = at
+	r.note(h.seq, time.Duration(at-h.sent), intact)
 }
 
 func (r *record) note(seq uint32, latency time.Duration, intact bool) {
@@ -198,7 +200,7 @@ func (s *Station) Seen(nonce string) []Arrival {
 	defer s.mu.Unlock()
 	all := []Arrival{}
 	for o, r := range s.seen[nonce] {
-		all = append(all, Arrival{From: o.from, V6: o.v6, Quality: r.quality()})
+		all = append(all, Arrival{From: o.from, V6: o.v6, First: r.first, Last: r.last, Quality: r.quality()})
 	}
 	return all
 }
@@ -240,8 +242,8 @@ const (
 )
 
 // encode lays a header, a pattern and the header again into one packet.
-func encode(h header) []byte {
-	b := make([]byte, canarySize)
+func encode(b []byte, h header) {
+	clear(b[:headerSize])
 	copy(b, magic)
 	copy(b[8:8+textSize], h.nonce)
 	copy(b[48:48+textSize], h.from)
@@ -252,7 +254,6 @@ func encode(h header) []byte {
 		b[i] = byte(i)
 	}
 	copy(b[canarySize-headerSize:], b[:headerSize])
-	return b
 }
 
 // decode reads a canary, and whether it is as it was sent. ok is false if it
@@ -266,7 +267,9 @@ func decode(b []byte) (h header, intact, ok bool) {
 			continue
 		}
 		h = header{text(part[8 : 8+textSize]), text(part[48 : 48+textSize]), binary.BigEndian.Uint32(part[88:]), int64(binary.BigEndian.Uint64(part[92:]))}
-		return h, string(encode(h)) == string(b), true
+		var sent [canarySize]byte
+		encode(sent[:], h)
+		return h, bytes.Equal(sent[:], b), true
 	}
 	return header{}, false, false
 }

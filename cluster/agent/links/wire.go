@@ -122,5 +122,8 @@ type Flock struct {
 type Arrival struct {
 	From string
 	V6   bool
+	// First and Last are when the first and the last one came, by
+	// CLOCK_MONOTONIC in nanoseconds.
+	First, Last int64
 	cluster.Quality
 }
