@@ -15,10 +15,11 @@ import (
 	"github.com/capstan-dev/capstan/plan"
 )
 
+// How long the last measurement of a fault may take, and the heal of everything
+// at the end of a run.
 const (
-	injectTimeout = time.Minute
 	verifyTimeout = 30 * time.Second
-	healTimeout   = time.Minute
+	healTimeout   = 2 * time.Minute
 )
 
 // NewNemesis makes a nemesis for a cluster on which no fault is in force, on
@@ -91,9 +92,7 @@ func (n *nemesisTask) window(ctx context.Context, step nemesis.Step, at time.Dur
 	id := n.nemesis.Number()
 	plain := history.FaultDetail{ID: id, Fault: step.Fault.Name()}
 	n.record(history.Invoke, "start", plain, nil)
-	inject, cancel := n.loop.Runtime.WithTimeout(context.WithoutCancel(ctx), injectTimeout)
-	detail, err := n.nemesis.Start(inject, id, step.Fault)
-	cancel()
+	detail, err := n.nemesis.Start(ctx, id, step.Fault)
 	n.record(history.Info, "start", detail, err)
 
 	last := plain
@@ -102,9 +101,7 @@ func (n *nemesisTask) window(ctx context.Context, step nemesis.Step, at time.Dur
 		last = n.verify(ctx, id, detail)
 	}
 	n.record(history.Invoke, "stop", last, nil)
-	heal, cancel := n.loop.Runtime.WithTimeout(context.WithoutCancel(ctx), healTimeout)
-	healed, herr := n.nemesis.Heal(heal, id)
-	cancel()
+	healed, herr := n.nemesis.Heal(context.WithoutCancel(ctx), id)
 	if err == nil && detail.Proven && !last.Proven {
 		herr = errors.Join(fmt.Errorf("the fault was not in force to its end: %s", last.Proof), herr)
 	}

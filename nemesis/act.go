@@ -42,6 +42,14 @@ func (n *Nemesis) prepare(ctx context.Context, f Fault, rng *rand.Rand, before [
 	return a, nil
 }
 
+// patience is how long its injection may take, and its heal.
+func (a *act) patience() time.Duration {
+	if a.action.Do != nil || a.action.Undo != nil {
+		return verbPatience
+	}
+	return patience
+}
+
 // detail is what the history says about the part, without its proof.
 func (a *act) detail() history.FaultDetail {
 	d := history.FaultDetail{Fault: a.action.Fault, Nodes: a.action.Nodes, Before: a.before, State: history.Prepared}

@@ -57,9 +57,17 @@ func (n *Nemesis) Number() int {
 	return n.last
 }
 
+// How long a step may take to be injected, and a fault to be healed: what is a
+// state, and what is a verb that moves data.
+const (
+	patience     = time.Minute
+	verbPatience = 5 * time.Minute
+)
+
 // Start brings a fault into force under a number from Number, and measures
 // whether it is: Proven of the detail says so. Also after an error the fault
-// is to be healed, as it may be half in.
+// is to be healed, as it may be half in. When ctx ends, no further step joins;
+// one that has begun is finished.
 func (n *Nemesis) Start(ctx context.Context, id int, f Fault) (detail history.FaultDetail, err error) {
 	a := &active{detail: history.FaultDetail{ID: id, Fault: f.Name(), State: history.Prepared}}
 	n.mu.Lock()
@@ -83,21 +91,32 @@ func (n *Nemesis) Start(ctx context.Context, id int, f Fault) (detail history.Fa
 				return a.detail, err
 			}
 		}
-		act, err := n.prepare(ctx, part.Fault, rng, before)
+		nodes, err := n.startPart(context.WithoutCancel(ctx), a, part.Fault, rng, before)
 		if err != nil {
 			return a.detail, err
 		}
-		before = act.action.Nodes
-		n.mu.Lock()
-		a.acts = append(a.acts, act)
-		n.mu.Unlock()
-		d, err := act.inject(ctx)
-		n.note(a, func(all *history.FaultDetail) { join(all, d, i == 0) })
-		if err != nil {
-			return a.detail, err
-		}
+		before = nodes
 	}
 	return a.detail, nil
+}
+
+// startPart brings one step into force, and gives the nodes it is aimed at.
+func (n *Nemesis) startPart(ctx context.Context, a *active, f Fault, rng *rand.Rand, before []string) ([]string, error) {
+	short, cancel := n.rt.WithTimeout(ctx, patience)
+	defer cancel()
+	act, err := n.prepare(short, f, rng, before)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	first := len(a.acts) == 0
+	a.acts = append(a.acts, act)
+	n.mu.Unlock()
+	limit, cancel := n.rt.WithTimeout(ctx, act.patience())
+	defer cancel()
+	d, err := act.inject(limit)
+	n.note(a, func(all *history.FaultDetail) { join(all, d, first) })
+	return act.action.Nodes, err
 }
 
 // panicked makes an error of a panic in a fault, which must not leave it
@@ -191,14 +210,20 @@ func (n *Nemesis) Verify(ctx context.Context, id int) (history.FaultDetail, erro
 const retryHeal = 200 * time.Millisecond
 
 // Heal takes a fault away, and leaves all others in force. It tries until the
-// heal is proven or the context ends; a fault that was not healed stays in the
-// list. An error of a heal that is proven says that the fault had ended by
+// heal is proven, the context ends, or it has taken too long; a fault that was
+// not healed stays in the list. An error of a heal that is proven says that the fault had ended by
 // itself before.
 func (n *Nemesis) Heal(ctx context.Context, id int) (history.FaultDetail, error) {
 	a, err := n.find(id)
 	if err != nil {
 		return history.FaultDetail{}, err
 	}
+	long := patience
+	for _, act := range n.parts(a) {
+		long = max(long, act.patience())
+	}
+	ctx, cancel := n.rt.WithTimeout(ctx, long)
+	defer cancel()
 	for {
 		d, err := n.healOnce(ctx, a)
 		if err == nil && d.Proven {

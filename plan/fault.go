@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/capstan-dev/capstan/internal/nearest"
 )
@@ -110,7 +111,7 @@ func ParseFault(text string) (Fault, error) {
 		return f, errors.New("want a fault like partition, or partition 5s @12s")
 	}
 	last := words[len(words)-1]
-	f.Name = strings.TrimSpace(text[:last.at+len(last.text)])
+	f.Name = text[words[0].at : last.at+len(last.text)]
 	return f, f.check()
 }
 
@@ -130,7 +131,7 @@ func fields(text string) []word {
 		case c == ')':
 			depth--
 		}
-		space := (c == ' ' || c == '\t') && depth <= 0
+		space := unicode.IsSpace(c) && depth <= 0
 		if !space && from < 0 {
 			from = i
 		}

@@ -101,6 +101,68 @@ func TestReadFileThatIsMissing(t *testing.T) {
 	}
 }
 
+func TestFaultTexts(t *testing.T) {
+	for text, want := range map[string]plan.Fault{
+		"kill":                                {Name: "kill"},
+		"kill 2s":                             {Name: "kill", For: 2 * time.Second},
+		"isolate(primary) 5s @12s":            {Name: "isolate(primary)", For: 5 * time.Second, At: 12 * time.Second, Once: true},
+		"partition(n1 n2 | n3, how=hold) @0s": {Name: "partition(n1 n2 | n3, how=hold)", Once: true},
+		"a + 2s b(x, y) 5s @op:7":             {Name: "a + 2s b(x, y)", For: 5 * time.Second, On: plan.Trigger{Event: "op", N: 7}},
+		"a + 2s b":                            {Name: "a + 2s b"},
+		"kill @info":                          {Name: "kill", On: plan.Trigger{Event: "info", N: 1}},
+		"kill every 10s":                      {Name: "kill", Every: 10 * time.Second},
+		"kill 1s every 4s jitter 0 from 5s until 1m0s": {Name: "kill", For: time.Second, Every: 4 * time.Second, Steady: true,
+			From: 5 * time.Second, Until: time.Minute},
+		"kill jitter 0.5": {Name: "kill", Jitter: 0.5},
+	} {
+		got, err := plan.ParseFault(text)
+		if err != nil || got != want || got.String() != text {
+			t.Errorf("%q: got %+v, %v, text %q", text, got, err, got.String())
+		}
+		p := plan.Default()
+		p.Faults = []plan.Fault{got}
+		p.Fill()
+		again, err := plan.Parse("p.yaml", p.YAML(), plan.Plan{})
+		if err != nil || !reflect.DeepEqual(again.Faults, p.Faults) {
+			t.Errorf("%q: %v\n%s", text, err, p.YAML())
+		}
+	}
+}
+
+func TestMistakesInFaultTexts(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                       "want a fault",
+		"kill @soon":             `unknown moment "soon"; want a duration like 12s, leader-change, op:NUMBER or info:NUMBER (at character 6)`,
+		"kill @leader-change:2":  "takes no number",
+		"kill @info:x":           "want info:NUMBER",
+		"kill every 5":           "every: want a duration like 10s",
+		"kill every 2s every 3s": "every is given twice",
+		"kill 5s every 5s":       "must be shorter than every",
+		"kill from 9s until 3s":  "must be later than from",
+		"kill jitter 1":          "want a share",
+		"kill from 2s @5s":       "exclude each other",
+	} {
+		if f, err := plan.ParseFault(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %+v, %v, want %s", text, f, err, want)
+		}
+	}
+}
+
+func FuzzFault(f *testing.F) {
+	f.Add("isolate(primary) 5s @12s")
+	f.Add("a + 2s b(x, y) 5s every 7s jitter 0.25 from 1s until 9s")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := plan.ParseFault(text)
+		if err != nil {
+			return
+		}
+		again, err := plan.ParseFault(got.String())
+		if err != nil || again != got {
+			t.Errorf("%q: %+v prints as %q, which is %+v, %v", text, got, got.String(), again, err)
+		}
+	})
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("target: sim/raft\nfaults: [{fault: kill, at: 3s}]\n"))
 	f.Add([]byte("a: &a [*a]\nlevel: *a\n"))
