@@ -109,6 +109,9 @@ type Node struct {
 	volumes []nodeVolume
 	earlier []byte // the logs of server containers that were replaced
 
+	mu    sync.Mutex
+	owing bool // something was recorded to be put back, see Cluster.owe
+
 	// foreign: capstan did not start the server, which may get another network
 	// namespace with each start; its holder is the agent beside it then, shared
 	// the network that it has in common with the others.

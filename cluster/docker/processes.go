@@ -33,10 +33,23 @@ func (p *Processes) server(node string) (string, error) {
 	return n.ServerID, nil
 }
 
+// disturb is the server of a node that is about to be changed.
+func (p *Processes) disturb(ctx context.Context, node string) (string, error) {
+	id, err := p.server(node)
+	if err != nil {
+		return "", err
+	}
+	n, err := p.c.node(node)
+	if err != nil {
+		return "", err
+	}
+	return id, p.c.owe(ctx, n)
+}
+
 // Kill implements cluster.Processes. It returns when the process is dead, and
 // with it all others of its container. Paused ones die as well.
 func (p *Processes) Kill(ctx context.Context, node string) error {
-	id, err := p.server(node)
+	id, err := p.disturb(ctx, node)
 	if err != nil {
 		return err
 	}
@@ -57,7 +70,7 @@ func (p *Processes) Kill(ctx context.Context, node string) error {
 // on first, or it could not end by itself. It is an error if the server had to
 // be killed.
 func (p *Processes) Stop(ctx context.Context, node string) error {
-	id, err := p.server(node)
+	id, err := p.disturb(ctx, node)
 	if err != nil {
 		return err
 	}
@@ -112,7 +125,7 @@ func (p *Processes) Resume(ctx context.Context, node string) error {
 }
 
 func (p *Processes) freeze(ctx context.Context, node, verb string, want cluster.State, do func(context.Context, string) error) error {
-	id, err := p.server(node)
+	id, err := p.disturb(ctx, node)
 	if err != nil {
 		return err
 	}
@@ -142,7 +155,7 @@ func (p *Processes) Continue(ctx context.Context, node string) error {
 }
 
 func (p *Processes) signal(ctx context.Context, node, verb, request string) error {
-	id, err := p.server(node)
+	id, err := p.disturb(ctx, node)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func quota(cpus float64) int64 { return max(leastQuota, int64(cpus*cpuPeriod)) }
 // its use below the limit the engine refuses, and nothing changes. Beyond the
 // limit the kernel kills.
 func (r *Resources) Limit(ctx context.Context, node string, l cluster.Limits) error {
-	id, err := r.c.Procs.server(node)
+	id, err := r.c.Procs.disturb(ctx, node)
 	if err != nil {
 		return err
 	}
@@ -88,54 +88,51 @@ func (r *Resources) of(ctx context.Context, id string) (container.Resources, err
 }
 
 func (r *Resources) update(ctx context.Context, id string, original container.Resources, l cluster.Limits) (u container.Resources, err error) {
+	now, err := r.c.e.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return u, fmt.Errorf("inspect container: %w", err)
+	}
+	facts, err := r.c.e.Facts(ctx)
+	if err != nil {
+		return u, err
+	}
+	u = asStarted(original, now.HostConfig.Resources, facts.Memory)
 	switch {
-	case original.NanoCPUs > 0 && l.CPU > 0:
+	case l.CPU > 0 && original.NanoCPUs > 0:
 		u.NanoCPUs = int64(l.CPU * 1e9)
-	case original.NanoCPUs > 0:
-		u.NanoCPUs = original.NanoCPUs
 	case l.CPU > 0:
 		u.CPUPeriod, u.CPUQuota = cpuPeriod, quota(l.CPU)
+	}
+	if l.Headroom > 0 {
+		used, err := r.stats(ctx, id)
+		if err != nil {
+			return u, err
+		}
+		u.Memory = max(leastMemory, used.memory()+l.Headroom)
+		u.MemorySwap = u.Memory
+	}
+	return u, nil
+}
+
+// asStarted is the update that brings back the limits that a container was
+// started with. all is the memory of the machine: the engine cannot take a
+// limit away again, but one of that size is none.
+func asStarted(original, now container.Resources, all int64) (u container.Resources) {
+	switch {
+	case original.NanoCPUs > 0:
+		u.NanoCPUs = original.NanoCPUs
 	case original.CPUQuota > 0:
 		u.CPUPeriod, u.CPUQuota = original.CPUPeriod, original.CPUQuota
 	default:
 		u.CPUQuota = -1
 	}
 	switch {
-	case l.Headroom > 0:
-		now, err := r.stats(ctx, id)
-		if err != nil {
-			return u, err
-		}
-		u.Memory = max(leastMemory, now.memory()+l.Headroom)
 	case original.Memory > 0:
 		u.Memory, u.MemorySwap = original.Memory, original.MemorySwap
-		return u, nil
-	default:
-		// The engine cannot take a limit away again; all the memory there is
-		// is none.
-		facts, err := r.c.e.Facts(ctx)
-		if err != nil {
-			return u, err
-		}
-		if u.Memory, err = r.unlimited(ctx, id, facts.Memory); err != nil {
-			return u, err
-		}
+	case now.Memory > 0:
+		u.Memory, u.MemorySwap = all, all
 	}
-	u.MemorySwap = u.Memory
-	return u, nil
-}
-
-// unlimited is the memory to ask for where there is no limit: none, that is no
-// change, if there is none yet.
-func (r *Resources) unlimited(ctx context.Context, id string, all int64) (int64, error) {
-	now, err := r.c.e.api.ContainerInspect(ctx, id)
-	if err != nil {
-		return 0, fmt.Errorf("inspect container: %w", err)
-	}
-	if now.HostConfig.Memory == 0 {
-		return 0, nil
-	}
-	return all, nil
+	return u
 }
 
 // heal gives all servers what they were started with.

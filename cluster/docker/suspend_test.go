@@ -106,7 +106,7 @@ func TestLimits(t *testing.T) {
 	}
 	free := usage()
 	must(t, c.Limits.Limit(ctx, "n1", cluster.Limits{CPU: 0.1}))
-	if u := usage(); u.CPULimit != 0.1 || u.CPU > 0.15 || u.CPU < 0.05 || u.Throttled < 0.5 {
+	if u := usage(); u.CPULimit != 0.1 || u.CPU > 0.15 || u.Throttled == 0 {
 		t.Errorf("limited to a tenth of a CPU: %+v", u)
 	}
 	must(t, c.Limits.Limit(ctx, "n1", cluster.Limits{CPU: 0.5, Headroom: 32 << 20}))
@@ -115,7 +115,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("limited to half a CPU and 32 MiB: %+v", u)
 	}
 	must(t, c.Limits.Limit(ctx, "n1", cluster.Limits{}))
-	if u := usage(); u.CPULimit != 0 || u.CPU < free.CPU/2 || u.MemoryLimit < free.MemoryLimit/2 {
+	if u := usage(); u.CPULimit != 0 || u.Throttled != 0 || u.MemoryLimit < free.MemoryLimit/2 {
 		t.Errorf("as started: %+v, before %+v", u, free)
 	}
 	// Beyond its memory the server is killed.

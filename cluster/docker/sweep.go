@@ -191,7 +191,7 @@ func (e *Engine) removeAll(ctx context.Context, inv inventory) (Removed, error) 
 			return note(&r.Volumes, v.Name, e.api.VolumeRemove(ctx, v.Name, true))
 		})
 	}
-	err := errors.Join(join(servers...), join(agents...), e.unmount(ctx, inv.volumes),
+	err := errors.Join(e.settle(ctx, inv.volumes), join(servers...), join(agents...), e.unmount(ctx, inv.volumes),
 		join(holders...), join(networks...), join(volumes...))
 	return r, err
 }
