@@ -176,29 +176,36 @@ func TestWindows(t *testing.T) {
 	one := history.FaultDetail{ID: 1, Fault: "partition:primary"}
 	in := one
 	in.Proven, in.Sides = true, map[string]string{"n1": "minority"}
+	last := one
+	last.Proven, last.State, last.Proof = true, history.InForce, "still cut"
 	gone := one
-	gone.Proven = true
+	gone.Proven, gone.State = true, history.Healed
 	two := history.FaultDetail{ID: 2, Fault: "kill"}
 	add(10, history.Invoke, "start-partition", "", one)
 	add(12, history.Info, "start-partition", "", in)
 	add(15, history.Invoke, "start-kill", "", two)
 	add(16, history.Info, "start-kill", "no such process", two)
-	add(20, history.Invoke, "stop-partition", "", one)
+	add(20, history.Invoke, "stop-partition", "", last)
 	add(25, history.Info, "stop-partition", "", gone)
 	add(30, history.Invoke, "start-pause", "", history.FaultDetail{ID: 3, Fault: "pause"})
 	want := []history.Window{
-		{FaultDetail: in, Begin: 10, Start: 12, Stop: 20, End: 25, Events: []int{0, 1, 4, 5}, Healed: true, Started: true, Stopped: true},
+		{FaultDetail: in, Begin: 10, Start: 12, Stop: 20, End: 25, Events: []int{0, 1, 4, 5}, Healed: true, Started: true, Stopped: true,
+			Last: last, After: gone},
 		{FaultDetail: two, Begin: 15, Start: 16, Stop: 30, End: 30, Events: []int{2, 3}, StartErr: "no such process", Started: true},
 		{FaultDetail: history.FaultDetail{ID: 3, Fault: "pause"}, Begin: 30, Start: 30, Stop: 30, End: 30, Events: []int{6}},
 	}
 	if diff := cmp.Diff(want, history.Windows(&h)); diff != "" {
 		t.Error(diff)
 	}
-	for i := range h.Events { // as it comes back from EDN
+	cut := history.History{Events: h.Events[:5]} // killed before the heal was done
+	for i := range h.Events {                    // as it comes back from EDN
 		h.Events[i].Kind = history.Info
 	}
 	if diff := cmp.Diff(want, history.Windows(&h)); diff != "" {
 		t.Errorf("without Invoke: %s", diff)
+	}
+	if w := history.Windows(&cut)[0]; w.Healed || !w.Stopped || w.Last.Proof != "still cut" {
+		t.Errorf("a heal that was only begun: %+v", w)
 	}
 }
 

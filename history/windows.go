@@ -94,7 +94,7 @@ func (w *windower) stop(e *Event, d FaultDetail) {
 	if !x.Stopped {
 		x.Stop, x.Stopped = e.Time, true
 		x.Last = d
-		if e.Kind == Invoke || e.Err == "" && !d.Proven {
+		if e.Kind == Invoke || e.Err == "" && (!d.Proven || d.State == InForce) {
 			return
 		}
 	}

@@ -105,7 +105,7 @@ func (disks) CrashLoses() error { return nil }
 
 // Crash implements cluster.Disks. Killing a simulated process loses as much.
 func (d disks) Crash(ctx context.Context, node string) error {
-	return processes{d.w}.Kill(ctx, node)
+	return processes(d).Kill(ctx, node)
 }
 
 // Damage implements cluster.Disks.
