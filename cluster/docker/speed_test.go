@@ -94,7 +94,7 @@ func trial(t *testing.T, c *docker.Cluster, s series, w way, ls []cluster.Link) 
 		returned := docker.Clock()
 		times, err := watched()
 		if err != nil || len(times) != len(ls) {
-			t.Fatalf("%s: %d of %d links watched, %v", step.name, len(times), len(ls), err)
+			t.Fatalf("%s: %s: canaries came over %d of %d links, %v; it took %v", w.name, step.name, len(times), len(ls), err, time.Duration(returned-start))
 		}
 		first, last := times[ls[0]][step.at], times[ls[0]][step.at]
 		for _, at := range times {
