@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,21 +26,17 @@ const settleRounds = 20
 // nanoseconds, t + offset + (t - base) * rate / 2^32.
 type rule struct{ base, offset, rate int64 }
 
-// at is the distance from the true time at that time.
-func (r rule) at(t int64) int64 {
-	return r.offset + int64(float64(t-r.base)*float64(r.rate)/(1<<32))
-}
-
 func (r rule) isTrue() bool { return r.offset == 0 && r.rate == 0 }
 
 // clocks keeps the clocks of containers as they were told to be.
 type clocks struct {
 	mu       sync.Mutex // held while clocks are changed
 	want     map[string]rule
+	people   census
 	watching bool
 }
 
-func newClocks() *clocks { return &clocks{want: map[string]rule{}} }
+func newClocks() *clocks { return &clocks{want: map[string]rule{}, people: census{}} }
 
 func trueTime() (int64, error) {
 	var ts unix.Timespec
@@ -63,7 +61,7 @@ func (c *clocks) skew(_ context.Context, s Skew) (Skewed, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.want[s.Container] = r
-	n, err := c.apply()
+	n, err := c.apply(true)
 	if r.isTrue() && err == nil {
 		delete(c.want, s.Container)
 	}
@@ -80,7 +78,7 @@ func (r rule) check(now int64) error {
 	const day = int64(24 * time.Hour)
 	for _, t := range []int64{now, now + day} {
 		if at := float64(t) + float64(r.offset) + float64(t-r.base)*float64(r.rate)/(1<<32); at < 0 || at > math.MaxInt64 {
-			return fmt.Errorf("the clock would leave the years 1970 to 2262")
+			return errors.New("the clock would leave the years 1970 to 2262")
 		}
 	}
 	return nil
@@ -88,37 +86,47 @@ func (r rule) check(now int64) error {
 
 // apply gives all processes of the containers the clocks that are wanted, and
 // says how many each has. The caller holds c.mu.
-func (c *clocks) apply() (map[string]int, error) {
-	var containers []string
-	for id := range c.want {
-		containers = append(containers, id)
-	}
+func (c *clocks) apply(thorough bool) (map[string]int, error) {
+	containers := slices.Collect(maps.Keys(c.want))
 	for range settleRounds {
-		found, err := running(containers)
-		if err != nil {
+		if err := c.people.take(containers, time.Now(), thorough); err != nil {
 			return nil, err
 		}
-		count, changed := map[string]int{}, 0
+		count, changed := map[string]int{}, false
 		var errs []error
-		for id, pids := range found {
-			for _, pid := range pids {
-				did, err := setClock(pid, c.want[id])
-				if err != nil && ended(pid) {
-					continue
-				}
-				if did {
-					changed++
-				}
-				count[id]++
-				errs = append(errs, err)
+		for pid, p := range c.people {
+			if p.container == "" {
+				continue
 			}
+			did, err := c.adjust(pid, p)
+			if err != nil && ended(pid) {
+				continue
+			}
+			changed = changed || did
+			count[p.container]++
+			errs = append(errs, err)
 		}
-		if err := errors.Join(errs...); err != nil || changed == 0 {
+		if err := errors.Join(errs...); err != nil || !changed {
 			return count, err
 		}
 		// Who forked in the meantime may have done so before its own change.
 	}
-	return nil, fmt.Errorf("processes are made faster than their clocks are changed")
+	return nil, errors.New("processes are made faster than their clocks are changed")
+}
+
+// adjust changes the clock of one process, if it has to be. The number may
+// have gone to a stranger meanwhile, who must not be touched.
+func (c *clocks) adjust(pid int, p *citizen) (changed bool, err error) {
+	want := c.want[p.container]
+	if p.clock != 0 && !want.isTrue() && hasClock(pid, p.clock, want) {
+		return false, nil
+	}
+	if !belongs(pid, p.container) {
+		p.container = ""
+		return false, nil
+	}
+	p.clock, changed, err = setClock(pid, want)
+	return changed, err
 }
 
 // ended says whether a process is no more, or has no program any more.
@@ -138,7 +146,7 @@ func (c *clocks) watch() {
 			c.mu.Unlock()
 			return
 		}
-		if _, err := c.apply(); err != nil {
+		if _, err := c.apply(false); err != nil {
 			fmt.Fprintf(os.Stderr, "clocks: %v\n", err)
 		}
 		c.mu.Unlock()
@@ -155,7 +163,7 @@ func (c *clocks) heal() error {
 	if len(c.want) == 0 {
 		return nil
 	}
-	_, err := c.apply()
+	_, err := c.apply(true)
 	if err == nil {
 		clear(c.want)
 	}

@@ -50,9 +50,18 @@ func parseStat(line string) (s stat, err error) {
 
 func statOf(pid int) (stat, error) { return readStat(fmt.Sprintf("/proc/%d/stat", pid)) }
 
-// running lists the processes of each of the containers, by the control group
-// that the engine puts them in.
-func running(containers []string) (map[string][]int, error) {
+// running lists the processes of a container.
+func running(container string) (pids []int, err error) {
+	all, err := everybody()
+	for _, pid := range all {
+		if belongs(pid, container) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, err
+}
+
+func everybody() (pids []int, err error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -62,23 +71,19 @@ func running(containers []string) (map[string][]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
-	found := map[string][]int{}
 	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		groups, err := os.ReadFile("/proc/" + name + "/cgroup")
-		if err != nil {
-			continue // it ended
-		}
-		for _, c := range containers {
-			if bytes.Contains(groups, []byte(c)) {
-				found[c] = append(found[c], pid)
-			}
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
 		}
 	}
-	return found, nil
+	return pids, nil
+}
+
+// belongs tells whose a process is by the control group that the engine puts
+// it in.
+func belongs(pid int, container string) bool {
+	groups, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	return err == nil && bytes.Contains(groups, []byte(container))
 }
 
 // server finds the server process of a container; the zero value if there is
@@ -87,12 +92,12 @@ func server(container string) (stat, error) {
 	if len(container) < 12 {
 		return stat{}, fmt.Errorf("%q is no id of a container", container)
 	}
-	found, err := running([]string{container})
+	pids, err := running(container)
 	if err != nil {
 		return stat{}, err
 	}
 	var all []stat
-	for _, pid := range found[container] {
+	for _, pid := range pids {
 		if s, err := statOf(pid); err == nil && s.state != 'Z' {
 			all = append(all, s)
 		}

@@ -326,23 +326,25 @@ func (v *vdso) writeJumps() error {
 	return errors.Join(errs...)
 }
 
-// setClock gives one process a clock, and says whether it had another one.
-func setClock(pid int, want rule) (changed bool, err error) {
+// setClock gives one process a clock, and says whether it had another one, and
+// where its block lies.
+func setClock(pid int, want rule) (at int64, changed bool, err error) {
 	v, err := openVDSO(pid)
 	if errors.Is(err, errNoVDSO) {
-		return false, nil // a kernel thread, or one that is about to run something
+		return 0, false, nil // a kernel thread, or one that is about to run something
 	}
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	defer v.close()
+	changed = true
 	switch patched := v.patched(); {
 	case want.isTrue() && !patched:
-		return false, nil
+		changed = false
 	case want.isTrue():
 		err = v.uninstall()
 	case patched && v.rule() == want:
-		return false, nil
+		changed = false
 	case patched:
 		err = v.setRule(want)
 	case v.block >= 0:
@@ -351,9 +353,25 @@ func setClock(pid int, want rule) (changed bool, err error) {
 		err = v.install(want)
 	}
 	if err != nil {
-		return false, fmt.Errorf("set the clock of process %d: %w", pid, err)
+		return 0, false, fmt.Errorf("set the clock of process %d: %w", pid, err)
 	}
-	return true, nil
+	return v.start + int64(v.block), changed, nil
+}
+
+// hasClock says whether a process has a clock, by the block that it had at an
+// address. Without one, or with another program, it has not.
+func hasClock(pid int, at int64, want rule) bool {
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		return false
+	}
+	defer mem.Close()
+	b := make([]byte, atOriginals)
+	if _, err := mem.ReadAt(b, at); err != nil || string(b[:len(magic)]) != magic {
+		return false
+	}
+	rule := b[atRules+binary.LittleEndian.Uint64(b[atIndex:])%(2*ruleSize):]
+	return len(rule) >= ruleSize && bytes.Equal(rule[:ruleSize], want.encode())
 }
 
 const (

@@ -10,6 +10,8 @@ const canPatch = false
 
 var errProcessor = errors.New("clocks cannot be shifted on this kind of processor")
 
-func setClock(int, rule) (bool, error) { return false, errProcessor }
+func setClock(int, rule) (int64, bool, error) { return 0, false, errProcessor }
+
+func hasClock(int, int64, rule) bool { return false }
 
 func readClock(int) (int64, bool, error) { return 0, false, errProcessor }
