@@ -201,9 +201,9 @@ func diskFor(faults []plan.Fault) string {
 		}
 		for _, kind := range nemesis.Uses(f) {
 			switch kind {
-			case "disk-slow", "disk-error":
+			case "disk-slow", "disk-error", "disk-readonly":
 				return "fuse"
-			case "crash", "disk-full", "disk-readonly":
+			case "crash", "disk-full":
 				disk = "loop"
 			}
 		}
