@@ -69,11 +69,7 @@ func TestDoctor(t *testing.T) {
 	if err != nil || facts.Version == "" || facts.API == "" || facts.Cgroup == "" || facts.Remote {
 		t.Errorf("facts %+v, %v", facts, err)
 	}
-	text, err := e.Exercise(t.Context(), runID(t))
-	if err != nil || !strings.Contains(text, "proven by canaries") {
-		t.Errorf("exercise: %s, %v", text, err)
-	}
-	t.Logf("%+v; %s", facts, text)
+	t.Logf("%+v", facts)
 }
 
 func dockerfile(text string) fstest.MapFS {

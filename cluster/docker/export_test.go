@@ -116,11 +116,11 @@ func (w *Network) Volley(ctx context.Context, l cluster.Link, n int) (func() clu
 // Clock is the one that all agents read.
 func Clock() int64 { return links.Clock() }
 
-// Watch streams canaries over links for a while, about two each millisecond,
+// Watch streams canaries over links for a while, about one each millisecond,
 // and returns when the first and the last came over each, on Clock.
 func (w *Network) Watch(ctx context.Context, ls []cluster.Link, d time.Duration) func() (map[cluster.Link][2]int64, error) {
 	f := newFlock()
-	f.Count, f.Millis = int(2*d.Milliseconds()), int(d.Milliseconds())
+	f.Count, f.Millis = int(d.Milliseconds()), int(d.Milliseconds())
 	sent := make(chan error, 1)
 	go func() { sent <- w.release(ctx, f, ls) }()
 	return func() (map[cluster.Link][2]int64, error) {
@@ -142,4 +142,14 @@ func (w *Network) Watch(ctx context.Context, ls []cluster.Link, d time.Duration)
 		w.forget(f)
 		return times, err
 	}
+}
+
+// StartIPv4 starts a cluster as on an engine without IPv6.
+func (e *Engine) StartIPv4(ctx context.Context, spec Spec) (*Cluster, error) {
+	image, err := e.EnsureImage(ctx, holderImage())
+	if err != nil {
+		return nil, err
+	}
+	c := e.newCluster(spec)
+	return c, c.up(ctx, image.Ref, false)
 }

@@ -119,6 +119,34 @@ func sound(s cluster.Shape) error {
 	return fmt.Errorf("no distribution %q", s.Distribution)
 }
 
+// Means says for people by which means links are broken here, and why not by
+// others, one to a line.
+func (w *Network) Means() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.members) == 0 {
+		return nil
+	}
+	f := w.members[0].facts
+	or := func(can, cannot, why string) string {
+		if why == "" {
+			return can
+		}
+		return cannot + ": " + why
+	}
+	lines := []string{
+		"cuts: iptables-" + f.Kind + ", " + or("IPv4 and IPv6", "IPv4 alone", f.Why),
+		"shapes: " + or("tc netem", "no tc netem", f.NoNetem),
+		"shapes, holds: " + or("NFQUEUE", "no NFQUEUE", f.NoQueue),
+		"loss: " + or("iptables statistic", "no iptables statistic", f.NoLoss),
+		"resets of connections: " + or("sock_diag", "none", f.NoReset),
+	}
+	if w.clients == nil {
+		lines = append(lines, "links of clients: cannot be measured")
+	}
+	return lines
+}
+
 // Mechanism says in words how a link is broken here, e.g. "NFQUEUE".
 func (w *Network) Mechanism(l cluster.Link, s cluster.Shape) string {
 	w.mu.Lock()

@@ -220,3 +220,43 @@ func TestLapsedCut(t *testing.T) {
 		t.Errorf("apply after that: %v", err)
 	}
 }
+
+// TestWithoutIPv6 is a cluster on an engine that has none.
+func TestWithoutIPv6(t *testing.T) {
+	e := testEngine(t)
+	c, err := e.StartIPv4(t.Context(), docker.Spec{RunID: runID(t), Nodes: docker.Bare(2)})
+	if c != nil {
+		t.Cleanup(func() {
+			if err := c.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []cluster.LinkState{links("n1>n2"), ways(cluster.Reject, "n1>n2", "n2>n1"), ways(cluster.Hold, "n2>n1"), {}} {
+		bring(t, c, s)
+		expect(t, c, s)
+	}
+	if got := c.Families(); got != "IPv4" {
+		t.Errorf("families %s", got)
+	}
+}
+
+// TestMeans says what this machine has; every link can be cut everywhere.
+func TestMeans(t *testing.T) {
+	c := testCluster(t, testEngine(t), docker.Bare(2))
+	text := strings.Join(c.Net.Means(), "\n")
+	if !strings.Contains(text, "cuts: iptables-") {
+		t.Error(text)
+	}
+	t.Log("\n" + text)
+	for name, s := range map[string]cluster.Shape{
+		"no probability": {Loss: 1.5}, "negative": {Delay: -1}, "nothing to skip": {Reorder: 0.1}, "no distribution": {Delay: 1, Distribution: "odd"},
+	} {
+		if err := c.Net.Can(shaped(s, "n1>n2")); err == nil {
+			t.Errorf("%s: it can", name)
+		}
+	}
+}

@@ -85,7 +85,7 @@ func (p *part) open(h Hello) (f Facts, err error) {
 			return f, fmt.Errorf("prepare iptables: %w", err)
 		}
 	}
-	f.V4, f.V6 = true, p.why == nil
+	f.Kind, f.V4, f.V6 = p.wall.kind, true, p.why == nil
 	if p.why != nil {
 		f.Why = p.why.Error()
 	}

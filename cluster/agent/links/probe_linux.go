@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
@@ -20,6 +21,9 @@ func (p *part) probe(f *Facts) {
 	}
 	f.NoQueue = say(p.probeQueue(f.Addrs))
 	f.NoNetem = say(probeNetem())
+	if f.NoNetem == "" {
+		p.netem.clean()
+	}
 	f.NoReset = say(probeReset())
 	f.NoLoss = say(p.wall.prepareLoss(0.5))
 	p.can = f.mechanisms()
@@ -77,6 +81,16 @@ func neighbour(addrs []netip.Addr) (netip.Addr, bool) {
 		}
 	}
 	return netip.Addr{}, false
+}
+
+// clean takes away what an agent that was killed left.
+func (n netem) clean() {
+	for _, d := range n.devices {
+		if out, err := run("tc", "qdisc", "show", "dev", d, "root"); err == nil && strings.HasPrefix(out, "qdisc htb 1: root") {
+			// An error shows at the first shape.
+			_, _ = run("tc", "qdisc", "del", "dev", d, "root")
+		}
+	}
 }
 
 // netemDelay is what a probe of netem lets a packet wait.

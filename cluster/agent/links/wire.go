@@ -44,6 +44,8 @@ type Facts struct {
 	// V4 and V6 say which families can be cut, Why what is missing.
 	V4, V6 bool
 	Why    string
+	// Kind is the kind of iptables that works, "nft" or "legacy".
+	Kind string
 	// NoQueue, NoNetem, NoLoss and NoReset say why packets cannot be handed to
 	// the agent, tc netem or a lossy rule of iptables cannot be had, and
 	// connections cannot be reset; each is empty if it was exercised.
