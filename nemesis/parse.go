@@ -266,11 +266,11 @@ func (p *parser) build(k Kind, args []argument) (Fault, error) {
 	}
 	for _, par := range k.Params {
 		if _, given := v[par.Name]; !given && par.Default != "" {
-			value, canonical, err := par.read(par.Default)
+			value, _, err := par.read(par.Default)
 			if err != nil {
 				return nil, fmt.Errorf("default of %s: %w", k.Name, err)
 			}
-			v[par.Name], texts[par.Name] = value, canonical
+			v[par.Name] = value
 		}
 	}
 	f, err := k.make(k.canonical(texts), v)
@@ -312,14 +312,14 @@ func (k Kind) takes() string {
 	return "want " + k.Usage()
 }
 
-// canonical is the text that parses to the same fault: NAME, NAME:VALUE where
-// one plain value is all, else NAME(...), without what is the default.
+// canonical is the text of the arguments that were given: NAME, NAME:VALUE where
+// one plain value is all, else NAME(...).
 func (k Kind) canonical(texts map[string]string) string {
 	var args []string
 	plain := true
 	for i, par := range k.Params {
 		text, given := texts[par.Name]
-		if !given || text == par.canonicalDefault() {
+		if !given {
 			continue
 		}
 		switch {
@@ -341,12 +341,4 @@ func (k Kind) canonical(texts map[string]string) string {
 		return k.Name + ":" + args[0]
 	}
 	return k.Name + "(" + strings.Join(args, ", ") + ")"
-}
-
-func (p Param) canonicalDefault() string {
-	if p.Default == "" || p.flag {
-		return ""
-	}
-	_, text, _ := p.read(p.Default) // a default that cannot be read is found by build
-	return text
 }
