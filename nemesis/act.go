@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,6 +84,9 @@ func (a *act) inject(ctx context.Context) (history.FaultDetail, error) {
 	if err := a.prove(ctx, &seen); err != nil {
 		return d, err
 	}
+	if nodes := len(a.action.Want.Clocks) + len(a.action.Want.Limits); nodes > 0 && seen.idle == nodes {
+		seen.doubt("none of its servers runs: %s", strings.Join(seen.seen, ", "))
+	}
 	a.judge(&d, seen, history.InForce)
 	if a.action.Play != nil {
 		a.play()
@@ -151,6 +155,7 @@ func (a *act) prove(ctx context.Context, seen *reading) error {
 	seen.wrong = append(seen.wrong, r.wrong...)
 	seen.seen = append(seen.seen, r.seen...)
 	seen.links = append(seen.links, r.links...)
+	seen.idle += r.idle
 	return err
 }
 

@@ -25,6 +25,7 @@ type Board struct {
 	busy   [areas]bool
 	fates  map[string]Fate          // as last driven
 	usual  map[string]cluster.Usage // of nodes, before they were limited
+	late   map[string]time.Duration // how long the last change of a clock took
 }
 
 // share is what one owner wants.
@@ -49,7 +50,7 @@ const (
 
 // NewBoard makes a board on which nothing is wanted.
 func NewBoard(c *cluster.Cluster, rt cluster.Runtime) *Board {
-	return &Board{c: c, rt: rt, shares: map[int]*share{}, fates: map[string]Fate{}, usual: map[string]cluster.Usage{}}
+	return &Board{c: c, rt: rt, shares: map[int]*share{}, fates: map[string]Fate{}, usual: map[string]cluster.Usage{}, late: map[string]time.Duration{}}
 }
 
 // Want is what all shares come to now.
@@ -195,9 +196,7 @@ func (b *Board) drive(ctx context.Context, t touched, all Want, cutters []*share
 		errs = append(errs, b.driveProcess(ctx, n, all.Procs[n]))
 	}
 	for _, n := range t.clocks {
-		if err := b.c.Clocks.Skew(ctx, n, all.Clocks[n]); err != nil {
-			errs = append(errs, fmt.Errorf("set the clock of %s: %w", n, err))
-		}
+		errs = append(errs, b.driveClock(ctx, n))
 	}
 	return errors.Join(errs...)
 }
@@ -220,19 +219,29 @@ func (b *Board) driveLinks(ctx context.Context, state cluster.LinkState, cutters
 	return nil
 }
 
-func (b *Board) driveLimits(ctx context.Context, node string, l cluster.Limits) error {
-	b.mu.Lock()
-	_, known := b.usual[node]
-	b.mu.Unlock()
-	if !known {
-		u, err := b.c.Limits.Usage(ctx, node)
-		if err != nil {
-			return fmt.Errorf("measure what %s uses: %w", node, err)
-		}
-		b.mu.Lock()
-		b.usual[node] = u
-		b.mu.Unlock()
+// driveClock sets a clock to what all want of it at this moment, and notes how
+// long that took: a clock that drifts may be as much behind.
+func (b *Board) driveClock(ctx context.Context, node string) error {
+	began := b.rt.Now()
+	if err := b.c.Clocks.Skew(ctx, node, b.Want().Clocks[node]); err != nil {
+		return fmt.Errorf("set the clock of %s: %w", node, err)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.late[node] = b.rt.Now() - began
+	return nil
+}
+
+// clock is how far a node's clock should be off now. It may be less by what it
+// gained, or lost, while it was being set.
+func (b *Board) clock(node string) (want, less time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.want().Clocks[node]
+	return s.Offset, time.Duration(s.Drift * float64(b.late[node]))
+}
+
+func (b *Board) driveLimits(ctx context.Context, node string, l cluster.Limits) error {
 	if err := b.c.Limits.Limit(ctx, node, l); err != nil {
 		return fmt.Errorf("limit %s: %w", node, err)
 	}

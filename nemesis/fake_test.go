@@ -53,6 +53,7 @@ type world struct {
 	members []string
 	primary string
 	resets  int
+	slow    time.Duration // before a clock is set
 	crashes int
 	log     []string
 }
@@ -228,6 +229,7 @@ func (f fakeProcs) State(_ context.Context, n string) (cluster.State, error) {
 type fakeClocks struct{ w *world }
 
 func (f fakeClocks) Skew(_ context.Context, n string, s cluster.Skew) error {
+	time.Sleep(f.w.slow)
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
 	f.w.clocks[n], f.w.since[n] = s, f.w.now()

@@ -17,6 +17,9 @@ type reading struct {
 	wrong []string // what speaks against it
 	seen  []string
 	links []history.LinkProof
+	// idle counts the nodes that could not be asked, as another fault keeps
+	// their server from running.
+	idle int
 }
 
 func (r *reading) doubt(format string, args ...any) {
@@ -53,6 +56,32 @@ type prover struct {
 	own Want
 	reading
 }
+
+// asked asks a running server something. That of a node which another fault has
+// stopped answers nothing, and suffers nothing either; one that is just being
+// stopped or started is asked again.
+func (p *prover) asked(ctx context.Context, node string, ask func() error) (bool, error) {
+	var err error
+	for range askTries {
+		if fate := p.b.Want().Procs[node]; fate != Run {
+			p.idle++
+			p.see("%s is %s by another fault", node, fate.State())
+			return false, nil
+		}
+		if err = ask(); err == nil {
+			return true, nil
+		}
+		if p.b.rt.Sleep(ctx, askAgain) != nil {
+			break
+		}
+	}
+	return false, err
+}
+
+const (
+	askTries = 3
+	askAgain = 500 * time.Millisecond
+)
 
 // prove measures each area that is touched, while nobody changes it. With a
 // base of nil it measures the base itself and returns it.
@@ -114,15 +143,24 @@ func (p *prover) clockTolerance(node string, want time.Duration) time.Duration {
 // proveClocks asks the nodes for their own time.
 func (p *prover) proveClocks(ctx context.Context, _ Want, _ bool) error {
 	for _, n := range p.t.clocks {
-		got, err := p.b.c.Clocks.Offset(ctx, n)
+		var got time.Duration
+		ok, err := p.asked(ctx, n, func() (err error) {
+			got, err = p.b.c.Clocks.Offset(ctx, n)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("ask %s for its time: %w", n, err)
 		}
-		want := p.b.Want().Clocks[n] // now, as clocks drift
-		if (got - want.Offset).Abs() > p.clockTolerance(n, want.Offset) {
-			p.doubt("%s is %v off, should be %v", n, got.Round(time.Microsecond), want.Offset)
+		if !ok {
+			continue
 		}
-		p.see("%s is %v off, %v wanted", n, got.Round(time.Microsecond), want.Offset.Round(time.Microsecond))
+		want, late := p.b.clock(n)
+		got, want = got.Round(time.Microsecond), want.Round(time.Microsecond)
+		nearest := max(min(got, max(want, want-late)), min(want, want-late))
+		if (got - nearest).Abs() > p.clockTolerance(n, nearest) {
+			p.doubt("%s is %v off, should be %v", n, got, want)
+		}
+		p.see("%s is %v off, %v wanted", n, got, want)
 	}
 	return nil
 }
@@ -198,34 +236,48 @@ func (p *prover) judgeDisk(n string, want cluster.Disk, r cluster.DiskReport, fa
 }
 
 // proveLimits asks for what is in force, and for what is used.
-func (p *prover) proveLimits(ctx context.Context, all Want, _ bool) error {
+func (p *prover) proveLimits(ctx context.Context, all Want, first bool) error {
 	for _, n := range p.t.limit {
-		u, err := p.b.c.Limits.Usage(ctx, n)
+		var u cluster.Usage
+		ok, err := p.asked(ctx, n, func() (err error) {
+			u, err = p.b.c.Limits.Usage(ctx, n)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("measure what %s uses: %w", n, err)
 		}
-		p.judgeLimits(n, all.Limits[n], u)
+		if ok {
+			p.judgeLimits(n, all.Limits[n], u, first)
+		}
 	}
 	return nil
 }
 
-func (p *prover) judgeLimits(n string, want cluster.Limits, u cluster.Usage) {
+func (p *prover) judgeLimits(n string, want cluster.Limits, u cluster.Usage, first bool) {
 	p.b.mu.Lock()
-	usual, limited := p.b.usual[n]
+	usual, known := p.b.usual[n]
+	if first && !known && want == (cluster.Limits{}) {
+		usual, known = u, true
+		p.b.usual[n] = u
+	}
 	p.b.mu.Unlock()
 	cpu := want.CPU
 	if cpu == 0 {
 		cpu = usual.CPULimit
 	}
 	switch {
-	case !limited: // before the first fault
+	case !known && want == (cluster.Limits{}): // it did not run before, nobody knows its usual limits
+	case !known && want.CPU == 0: // of memory it is enough that there is a limit
+		if u.MemoryLimit <= 0 {
+			p.doubt("%s has no memory limit", n)
+		}
 	case u.CPULimit < cpu*0.95 || u.CPULimit > cpu*1.05:
 		p.doubt("%s may use %.2f CPUs, should be %.2f", n, u.CPULimit, cpu)
 	case want.CPU > 0 && u.CPU > want.CPU*1.25+0.05:
 		p.doubt("%s uses %.2f CPUs in spite of its limit of %.2f", n, u.CPU, want.CPU)
 	case want.Headroom > 0 && (u.MemoryLimit <= 0 || usual.MemoryLimit > 0 && u.MemoryLimit >= usual.MemoryLimit):
 		p.doubt("%s has no tighter memory limit than before", n)
-	case want.Headroom == 0 && u.MemoryLimit != usual.MemoryLimit:
+	case want.Headroom == 0 && known && u.MemoryLimit != usual.MemoryLimit:
 		p.doubt("%s has a memory limit of %d bytes, should be %d", n, u.MemoryLimit, usual.MemoryLimit)
 	}
 	p.see("%s uses %.2f CPUs of %s (throttled in %.0f %% of the periods) and %.1f MiB of %s", n, u.CPU,
