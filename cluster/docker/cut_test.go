@@ -421,3 +421,41 @@ func TestShapesEndWithTheLease(t *testing.T) {
 		t.Errorf("heal after the lapse: %v", err)
 	}
 }
+
+// TestSlowClients: a client's connection through a published port, slow both
+// ways, is slow and carries everything.
+func TestSlowClients(t *testing.T) {
+	e := testEngine(t)
+	c := testCluster(t, e, lineNodes(t, e, 1))
+	addr, err := c.Addr("n1", 8000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := shaped(cluster.Shape{Delay: 20 * ms}, "clients>n1")
+	s.Shape[link("n1>clients")] = cluster.Shape{Delay: 30 * ms}
+	until(t, 10*time.Second, func() error { _, err := ask(nil, addr); return err })
+	bring(t, c, s)
+	conn, err := ask(nil, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	start := time.Now()
+	if _, err := ask(conn, addr); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took < 50*ms || took > 150*ms {
+		t.Errorf("a question took %v", took)
+	}
+	want := strings.Repeat("the quick brown fox jumps over the lazy dog\n", 100_000)
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.WriteString(conn, want) }() // the reader sees what is missing
+	got := make([]byte, len(want))
+	start = time.Now()
+	if _, err := io.ReadFull(conn, got); err != nil || string(got) != want {
+		t.Fatalf("%d bytes come back changed, or not: %v", len(want), err)
+	}
+	t.Logf("%d bytes there and back in %v", len(want), time.Since(start))
+}

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -264,17 +263,4 @@ func (e *engine) emit(p parcel) {
 	default:
 		e.in.say(p.id, nfAccept, p.data)
 	}
-}
-
-// settled waits until all that was let go has gone on.
-func (e *engine) settled(limit time.Duration) bool {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		e.mu.Lock()
-		n := len(e.shaper.line) + e.shaper.held
-		e.mu.Unlock()
-		if n == 0 {
-			return true
-		}
-	}
-	return false
 }
