@@ -481,12 +481,10 @@ func TestTriggers(t *testing.T) {
 				}
 				return []string{"n2"}, nil
 			}
-			infos := 0
 			s.invoke = func(ctx context.Context, op gen.Op) (json.RawMessage, error) {
 				err := ctx.Err()
 				time.Sleep(100 * time.Millisecond)
 				if at := time.Since(began); at == 2*time.Second || at == 3*time.Second {
-					infos++
 					err = errors.New("nobody knows")
 				}
 				return nil, err
