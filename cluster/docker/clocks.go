@@ -31,11 +31,11 @@ type Clocks struct {
 	now func(ctx context.Context, node string) (time.Time, error)
 
 	mu   sync.Mutex
-	want map[string]cluster.Skew
+	want map[string]clock
 }
 
 func newClocks(c *Cluster, now func(context.Context, string) (time.Time, error)) *Clocks {
-	return &Clocks{c: c, now: now, want: map[string]cluster.Skew{}}
+	return &Clocks{c: c, now: now, want: map[string]clock{}}
 }
 
 // can is nil, or says why clocks cannot be shifted here.
@@ -73,12 +73,13 @@ func (k *Clocks) Skew(ctx context.Context, node string, s cluster.Skew) error {
 	if s == (cluster.Skew{}) && !k.c.host.made() {
 		return nil
 	}
-	if err := k.tell(ctx, n, s); err != nil {
+	c := clock{base: time.Now(), skew: s}
+	if err := k.tell(ctx, n, c); err != nil {
 		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.want[node] = s; s == (cluster.Skew{}) {
+	if k.want[node] = c; s == (cluster.Skew{}) {
 		delete(k.want, node)
 	}
 	if err := k.c.host.takeLapse(); err != nil {
@@ -87,8 +88,15 @@ func (k *Clocks) Skew(ctx context.Context, node string, s cluster.Skew) error {
 	return nil
 }
 
-func (k *Clocks) tell(ctx context.Context, n *Node, s cluster.Skew) error {
-	args := onhost.Skew{Container: n.ServerID, Offset: int64(s.Offset), Drift: s.Drift}
+// clock is a skew and when it began. Engine and harness are on one machine, so
+// they agree on the time.
+type clock struct {
+	base time.Time
+	skew cluster.Skew
+}
+
+func (k *Clocks) tell(ctx context.Context, n *Node, c clock) error {
+	args := onhost.Skew{Container: n.ServerID, Base: c.base.UnixNano(), Offset: int64(c.skew.Offset), Drift: c.skew.Drift}
 	if err := k.c.host.call(ctx, onhost.VerbSkew, args, nil); err != nil {
 		return fmt.Errorf("%s: shift clock: %w", n.Name, err)
 	}
@@ -98,12 +106,12 @@ func (k *Clocks) tell(ctx context.Context, n *Node, s cluster.Skew) error {
 // follow gives a server's new container the clock of the one before.
 func (k *Clocks) follow(ctx context.Context, n *Node) error {
 	k.mu.Lock()
-	s, ok := k.want[n.Name]
+	c, ok := k.want[n.Name]
 	k.mu.Unlock()
 	if !ok {
 		return nil
 	}
-	return k.tell(ctx, n, s)
+	return k.tell(ctx, n, c)
 }
 
 // Offset implements cluster.Clocks. The node itself is asked where the system

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ func (s *system) members() *cluster.Members {
 	s.cluster.Why["Members.Transfer"] = "this deployment of PostgreSQL has no failover"
 	return m
 }
+
+// joinTimeout bounds the copy of the primary's data.
+const joinTimeout = 30 * time.Second
 
 var errPrimary = errors.New("the primary cannot be removed: there is no failover")
 
@@ -89,7 +93,29 @@ func (s *system) add(ctx context.Context, node string) error {
 	if err := s.docker.Procs.Start(ctx, node); err != nil {
 		return fmt.Errorf("add %s: %w", node, err)
 	}
+	if err := s.joined(ctx, node); err != nil {
+		return fmt.Errorf("add %s: %w", node, err)
+	}
 	return nil
+}
+
+// joined waits until the node streams from the primary.
+func (s *system) joined(ctx context.Context, node string) error {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		names, err := s.list(ctx)
+		if err == nil && slices.Contains(names, node) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("wait for it to stream from the primary: %w", ctx.Err()), err)
+		case <-tick.C:
+		}
+	}
 }
 
 // upgrade starts a node again from another image, which must know the data: a

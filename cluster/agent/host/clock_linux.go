@@ -51,7 +51,7 @@ func (c *clocks) skew(_ context.Context, s Skew) (Skewed, error) {
 	if err != nil {
 		return Skewed{}, err
 	}
-	r := rule{base: now, offset: s.Offset, rate: int64(math.Round(s.Drift * (1 << 32)))}
+	r := rule{base: s.Base, offset: s.Offset, rate: int64(math.Round(s.Drift * (1 << 32)))}
 	if err := r.check(now); err != nil {
 		return Skewed{}, err
 	}

@@ -60,7 +60,9 @@ type Process struct {
 // true one.
 type Skew struct {
 	Container string `json:"container"`
-	// Offset in nanoseconds, at the moment of the change.
+	// Base is the moment of the change in nanoseconds since 1970, and Offset
+	// the distance from the true time at it.
+	Base   int64 `json:"base"`
 	Offset int64 `json:"offset"`
 	// Drift is how many seconds are gained in one.
 	Drift float64 `json:"drift"`
