@@ -25,6 +25,8 @@ type act struct {
 	base   *baseline
 	before string
 	stage  *Stage
+	// revived are the nodes that the fault killed by the way.
+	revived []string
 }
 
 // prepare draws a part and measures the state before.
@@ -135,6 +137,15 @@ func (a *act) heal(ctx context.Context) (history.FaultDetail, error) {
 	}
 	if err != nil {
 		return d, err
+	}
+	t := a.n.board.touching(a.owner)
+	revived, err := a.n.board.revive(ctx, t.and(touched{disks: t.limit}).disks)
+	a.revived = append(a.revived, revived...)
+	if err != nil {
+		return d, err
+	}
+	if len(a.revived) > 0 {
+		seen.see("%s had died of it and was started again", strings.Join(a.revived, ", "))
 	}
 	if err := a.prove(ctx, &seen); err != nil {
 		return d, err

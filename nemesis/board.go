@@ -275,6 +275,37 @@ func (b *Board) driveProcess(ctx context.Context, node string, want Fate) error 
 	return nil
 }
 
+// revive starts the servers on some nodes again that have died without being
+// told to, as of a disk that failed, and says which.
+func (b *Board) revive(ctx context.Context, nodes []string) ([]string, error) {
+	if b.c.Procs == nil || len(nodes) == 0 {
+		return nil, nil
+	}
+	held := []area{areaProcs}
+	if err := b.lock(ctx, held); err != nil {
+		return nil, err
+	}
+	defer b.unlock(held)
+	var revived []string
+	for _, n := range nodes {
+		if b.Want().Procs[n] != Run {
+			continue
+		}
+		is, err := b.c.Procs.State(ctx, n)
+		if err != nil {
+			return revived, fmt.Errorf("look at the process of %s: %w", n, err)
+		}
+		if is != cluster.Dead {
+			continue
+		}
+		if err := b.c.Procs.Start(ctx, n); err != nil {
+			return revived, fmt.Errorf("start %s, which had died: %w", n, err)
+		}
+		revived = append(revived, n)
+	}
+	return revived, nil
+}
+
 func (b *Board) setFate(node string, f Fate) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

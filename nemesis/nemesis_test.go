@@ -404,6 +404,27 @@ func TestFaultOfAServerThatAnotherOneKilled(t *testing.T) {
 	})
 }
 
+// A server that dies of its disk is started again with the heal, unless another
+// fault wants it dead.
+func TestServerThatDiesOfItsDiskIsRevived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, _, w := stage(t, 3, 1)
+		full := start(t, n, "disk-full(n1 n2)")
+		killed := start(t, n, "kill:n2")
+		w.procs["n1"] = cluster.Dead
+		h, err := n.Heal(t.Context(), full.ID)
+		if err != nil || !h.Proven || !strings.Contains(h.Proof, "n1 had died of it and was started again") {
+			t.Errorf("heal: %v, %s", err, h.Proof)
+		}
+		if w.procs["n1"] != cluster.Running || w.procs["n2"] != cluster.Dead {
+			t.Errorf("processes %v", w.procs)
+		}
+		if _, err := n.Heal(t.Context(), killed.ID); err != nil || w.whole() != nil {
+			t.Error(err, w.whole())
+		}
+	})
+}
+
 func TestLapsedFaultIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, _, w := stage(t, 3, 1)
