@@ -140,8 +140,8 @@ func (p *Processes) freeze(ctx context.Context, node, verb string, want cluster.
 }
 
 // Suspend implements cluster.Processes. The server process is the container's
-// first one, or, where that is a shell or an init, its oldest child, and so
-// on.
+// first one, or, where that is a shell or an init, the oldest child of it that
+// has lived for half a second, and so on.
 func (p *Processes) Suspend(ctx context.Context, node string) error {
 	return p.signal(ctx, node, "suspend", onhost.VerbSuspend)
 }

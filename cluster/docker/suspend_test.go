@@ -20,6 +20,7 @@ func TestSuspend(t *testing.T) {
 	ctx := t.Context()
 	answers := func() error { _, err := greet(ctx, c, "n1"); return err }
 	until(t, 10*time.Second, answers)
+	time.Sleep(time.Second)              // a younger child is not taken for the server
 	must(t, c.Procs.Continue(ctx, "n1")) // nothing to do
 	for range 2 {                        // idempotent
 		must(t, c.Procs.Suspend(ctx, "n1"))

@@ -29,8 +29,9 @@ func ReadClock(pid int) (time.Duration, bool, error) {
 // CanPatch says whether clocks can be shifted here.
 const CanPatch = canPatch
 
-// ServerOf names the server process of a list of /proc/PID/stat lines.
-func ServerOf(lines ...string) (int, string, error) {
+// ServerOf names the server process of a list of /proc/PID/stat lines, at a
+// time since the boot in hundredths of a second.
+func ServerOf(now uint64, lines ...string) (int, string, error) {
 	var all []stat
 	for _, l := range lines {
 		s, err := parseStat(l)
@@ -39,7 +40,7 @@ func ServerOf(lines ...string) (int, string, error) {
 		}
 		all = append(all, s)
 	}
-	s := serverOf(all)
+	s := serverOf(all, now)
 	return s.pid, s.name, nil
 }
 

@@ -102,12 +102,33 @@ func server(container string) (stat, error) {
 			all = append(all, s)
 		}
 	}
-	return serverOf(all), nil
+	now, err := uptime()
+	return serverOf(all, now), err
+}
+
+// settled is how old a wrapper's child is at least that is taken for the
+// server, in ticks: what a script calls on its way is not.
+const settled = ticks / 2
+
+// ticks of the kernel's times in a second, on every architecture.
+const ticks = 100
+
+// uptime is the time since the boot, in ticks.
+func uptime() (uint64, error) {
+	b, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return 0, fmt.Errorf("read the uptime: %w", err)
+	}
+	var seconds float64
+	if _, err := fmt.Sscan(string(b), &seconds); err != nil {
+		return 0, fmt.Errorf("read the uptime %q: %w", b, err)
+	}
+	return uint64(seconds * ticks), nil
 }
 
 // serverOf chooses the oldest process, and goes on to the oldest child as long
 // as that is a wrapper.
-func serverOf(all []stat) stat {
+func serverOf(all []stat, now uint64) stat {
 	if len(all) == 0 {
 		return stat{}
 	}
@@ -119,7 +140,7 @@ func serverOf(all []stat) stat {
 	})
 	s := all[0]
 	for slices.Contains(wrappers, s.name) {
-		i := slices.IndexFunc(all, func(c stat) bool { return c.parent == s.pid })
+		i := slices.IndexFunc(all, func(c stat) bool { return c.parent == s.pid && c.start+settled <= now })
 		if i < 0 {
 			break
 		}

@@ -22,15 +22,17 @@ func TestServerProcess(t *testing.T) {
 		{[]string{line(12, "sleep", 10, 7), line(11, "redis) T (server", 10, 6), line(10, "tini", 1, 5)}, "redis) T (server"},
 		{[]string{line(10, "sh", 1, 5), line(11, "bash", 10, 6), line(12, "etcd", 11, 7)}, "etcd"},
 		{[]string{line(10, "sh", 1, 5)}, "sh"},
+		// What a script calls is not its server.
+		{[]string{line(10, "sh", 1, 5), line(99, "sleep", 10, 95)}, "sh"},
 		// A command that somebody runs beside the server is younger.
 		{[]string{line(9, "psql", 3, 50), line(10, "sh", 1, 5), line(11, "mongod", 10, 6)}, "mongod"},
 	} {
-		if _, got, err := host.ServerOf(tt.lines...); got != tt.want || err != nil {
+		if _, got, err := host.ServerOf(100, tt.lines...); got != tt.want || err != nil {
 			t.Errorf("%q: %q, %v; want %q", tt.lines, got, err, tt.want)
 		}
 	}
 	for _, bad := range []string{"", "10 postgres S 1", "10 (postgres) S 1"} {
-		if _, _, err := host.ServerOf(bad); err == nil {
+		if _, _, err := host.ServerOf(100, bad); err == nil {
 			t.Errorf("%q is taken for a status", bad)
 		}
 	}

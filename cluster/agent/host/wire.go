@@ -46,7 +46,8 @@ type Container struct {
 }
 
 // Process is the server process of a container: its first one, or, if that is
-// a shell or an init, the oldest child of it, and so on.
+// a shell or an init, the oldest child of it that has lived for half a second,
+// and so on.
 type Process struct {
 	// PID as the host counts; 0 if there is no process.
 	PID int `json:"pid"`
