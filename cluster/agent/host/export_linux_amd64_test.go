@@ -49,3 +49,20 @@ func Functions(base, offset, rate int64) (times []int64, monotonic int64, err er
 	monotonic, err = c.clockGettime(unix.CLOCK_MONOTONIC)
 	return []int64{fine, coarse, sec*1e9 + usec*1e3, whole * 1e9}, monotonic, err
 }
+
+// Place is where the block would go in this process' vDSO if that had only so
+// many bytes to spare behind the end of its file.
+func Place(spare int) (at, end int, err error) {
+	v, err := openVDSO(os.Getpid())
+	if err != nil {
+		return 0, 0, err
+	}
+	defer v.close()
+	headers := int(v.image[0x28]) | int(v.image[0x29])<<8
+	end = headers + 64*int(v.image[0x3c])
+	v.image = v.image[:end+spare]
+	return v.place(), end, nil
+}
+
+// BlockSize is what the block takes.
+var BlockSize = atCode + len(code)

@@ -39,3 +39,18 @@ func TestCode(t *testing.T) {
 		}
 	}
 }
+
+// TestPlace: where there is no room behind the vDSO's file, its section headers
+// give theirs.
+func TestPlace(t *testing.T) {
+	for _, tt := range []struct {
+		spare  int
+		behind bool
+	}{{host.BlockSize + 64, true}, {10, false}} {
+		at, end, err := host.Place(tt.spare)
+		must(t, err)
+		if at < 0 || (at >= end) != tt.behind || at+host.BlockSize > end+tt.spare {
+			t.Errorf("with %d bytes to spare behind %d: %d", tt.spare, end, at)
+		}
+	}
+}
