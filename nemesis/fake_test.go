@@ -53,6 +53,7 @@ type world struct {
 	members []string
 	primary string
 	resets  int
+	noisy   int // how many measurements meet a loaded machine
 	slow    time.Duration // before a clock is set
 	crashes int
 	log     []string
@@ -147,6 +148,12 @@ func (f fakeNet) Measure(_ context.Context, links []cluster.Link, count int, ove
 			s = cluster.Shape{}
 		}
 		all[l] = f.w.quality(s, count)
+	}
+	if f.w.noisy--; f.w.noisy >= 0 {
+		for l, q := range all {
+			q.P50, q.P99, q.Max = q.P50+20*time.Millisecond, q.P99+90*time.Millisecond, q.Max+90*time.Millisecond
+			all[l] = q
+		}
 	}
 	return all, nil
 }

@@ -425,6 +425,25 @@ func TestServerThatDiesOfItsDiskIsRevived(t *testing.T) {
 	})
 }
 
+// A machine that was loaded while the links were measured as they come must not
+// make a delay of the right length look too short, nor its heal.
+func TestNoiseBeforeTheFault(t *testing.T) {
+	for _, text := range []string{"delay:50ms", "loss:0.2"} {
+		synctest.Test(t, func(t *testing.T) {
+			n, _, w := stage(t, 3, 1)
+			w.noisy = 1
+			d := start(t, n, text)
+			if !d.Proven {
+				t.Error(d.Proof)
+			}
+			began := time.Now()
+			if h, err := n.Heal(t.Context(), d.ID); err != nil || !h.Proven || time.Since(began) > time.Second {
+				t.Errorf("heal: %v, %s after %v", err, h.Proof, time.Since(began))
+			}
+		})
+	}
+}
+
 func TestLapsedFaultIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, _, w := stage(t, 3, 1)

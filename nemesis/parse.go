@@ -59,6 +59,8 @@ type parser struct {
 	text  string
 	at    int
 	depth int
+	// follows is true while a step is read that has one before it.
+	follows bool
 }
 
 // maxDepth of faults inside of faults.
@@ -102,6 +104,8 @@ func (p *parser) until(chars string) string {
 
 // sequence is FAULT {+ [AFTER] FAULT}.
 func (p *parser) sequence() (Fault, error) {
+	outer := p.follows
+	defer func() { p.follows = outer }()
 	p.spaces()
 	f, err := p.fault()
 	if err != nil {
@@ -109,6 +113,7 @@ func (p *parser) sequence() (Fault, error) {
 	}
 	parts := sequence{{Fault: f}}
 	for p.plus() {
+		p.follows = true
 		after, err := p.after()
 		if err != nil {
 			return nil, err
@@ -262,6 +267,9 @@ func (p *parser) build(k Kind, args []argument) (Fault, error) {
 		if err != nil {
 			return nil, p.errorf(a.at, "%v", err)
 		}
+		if !p.follows && aimsAtSame(value) {
+			return nil, p.errorf(a.at, "same: there is no step before, as in pause:one + 2s kill:same")
+		}
 		v[par.Name], texts[par.Name] = value, canonical
 	}
 	for _, par := range k.Params {
@@ -303,6 +311,16 @@ func (k Kind) param(i int, text string) (Param, string, error) {
 		return Param{}, "", fmt.Errorf("unknown argument %q of %s%s; %s", text, k.Name, nearest.Hint(text, names), k.takes())
 	}
 	return k.Params[0], text, nil
+}
+
+// aimsAtSame tells an argument that means the nodes of the step before.
+func aimsAtSame(value any) bool {
+	if spec, ok := value.(nodeSpec); ok {
+		return spec == "same"
+	}
+	text, ok := value.(string)
+	a, b, between := strings.Cut(text, "..")
+	return ok && between && (a == "same" || b == "same")
 }
 
 func (k Kind) takes() string {

@@ -38,6 +38,7 @@ func TestParse(t *testing.T) {
 		"upgrade:postgres:16":                  "upgrade:postgres:16",
 		"mix( kill:one , partition(halves))":   "mix(kill:one, partition:halves)",
 		"isolate(primary)+2s kill(same)":       "isolate:primary + 2s kill:same",
+		"pause + mix(kill:same, stop:same)":    "pause + mix(kill:same, stop:same)",
 		"pause:n1 + kill:same":                 "pause:n1 + kill:same",
 		"mix(pause + 1s kill:same, mix(stop))": "mix(pause + 1s kill:same, mix(stop))",
 	} {
@@ -79,6 +80,10 @@ func TestMistakesInFaults(t *testing.T) {
 		"mix(kill pause)":                      "between faults",
 		"kill + 2x pause":                      "want a duration like 2s after +",
 		"kill +":                               "unknown fault",
+		"kill:same":                            "no step before",
+		"kill + 1s stop(of=same) + mix(x":      "unknown fault",
+		"mix(kill, kill(same)) + stop:same":    "(at character 16 of",
+		"delay(1ms, between=same..all)":        "no step before",
 		"upgrade":                              "want the image",
 		"cpu:0":                                "want a number from 0.01",
 		strings.Repeat("mix(", 100):            "nested too deep",

@@ -42,9 +42,13 @@ func (r *reading) words() string {
 
 // baseline is what a fault found before its injection.
 type baseline struct {
-	latency map[cluster.Link]time.Duration // median of the link as it comes
+	latency map[cluster.Link]usualLatency
 	disks   map[string]cluster.DiskReport
 }
+
+// usualLatency is that of a link as it comes: the least one, which load does not
+// change, and the median.
+type usualLatency struct{ least, median time.Duration }
 
 // prover measures what one fault touches.
 type prover struct {
@@ -89,7 +93,7 @@ func (b *Board) prove(ctx context.Context, t touched, own Want, base *baseline) 
 	p := &prover{b: b, t: t, base: base, own: own}
 	first := base == nil
 	if first {
-		p.base = &baseline{latency: map[cluster.Link]time.Duration{}, disks: map[string]cluster.DiskReport{}}
+		p.base = &baseline{latency: map[cluster.Link]usualLatency{}, disks: map[string]cluster.DiskReport{}}
 	}
 	measures := [areas]func(context.Context, Want, bool) error{p.proveLinks, p.proveProcs, p.proveClocks, p.proveDisks, p.proveLimits}
 	for _, a := range t.areas() {

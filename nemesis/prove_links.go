@@ -129,7 +129,8 @@ func (p *prover) measure(ctx context.Context, want cluster.LinkState, first bool
 	for _, l := range links {
 		q := qualities[l]
 		if first {
-			p.base.latency[l] = max(0, q.P50-want.Shape[l].Delay)
+			shape := want.Shape[l]
+			p.base.latency[l] = usualLatency{max(0, q.Min-shape.Delay), max(0, q.P50-shape.Delay)}
 		}
 		groups[want.Shape[l]] = append(groups[want.Shape[l]], l)
 		p.links = append(p.links, history.LinkProof{From: l.From, To: l.To, Want: sayLink(want, l), Open: q.Arrived > 0,
@@ -171,7 +172,7 @@ func (p *prover) judgeShape(s cluster.Shape, links []cluster.Link, qualities map
 		sum.Duplicates += q.Duplicates
 		sum.Reordered += q.Reordered
 		sum.Corrupted += q.Corrupted
-		p50s, p99s, bases = append(p50s, q.P50), append(p99s, q.P99), append(bases, p.base.latency[l])
+		p50s, p99s, bases = append(p50s, q.P50), append(p99s, q.P99), append(bases, p.base.latency[l].median)
 		if why := latencyDoubt(s, p.base.latency[l], p.own.Links.Shape[l].Delay, q); why != "" && q.Arrived > 0 {
 			p.doubt("%s: %s", arrow(l), why)
 		}
@@ -218,13 +219,13 @@ func chanceDoubt(hits, of int, chance float64) string {
 
 // latencyDoubt says why a median does not fit a delay. removed is the delay
 // that the fault itself adds while it is in force, to tell that it is gone.
-func latencyDoubt(s cluster.Shape, base, removed time.Duration, q cluster.Quality) string {
-	want := base + s.Delay
+func latencyDoubt(s cluster.Shape, base usualLatency, removed time.Duration, q cluster.Quality) string {
+	want := base.median + s.Delay
 	tolerance := 2*time.Millisecond + s.Delay/10
 	if q.Arrived > 0 {
 		tolerance += time.Duration(5 * float64(s.Jitter) / math.Sqrt(float64(q.Arrived)))
 	}
-	low, high := want-tolerance, want+tolerance+5*time.Millisecond
+	low, high := base.least+s.Delay-tolerance, want+tolerance+5*time.Millisecond
 	switch {
 	case s.Rate > 0:
 		high = math.MaxInt64 // what waits behind the traffic takes its time
@@ -233,7 +234,7 @@ func latencyDoubt(s cluster.Shape, base, removed time.Duration, q cluster.Qualit
 	case s.Delay == 0 && removed > 0:
 		high = want + removed/2 + 2*time.Millisecond
 	}
-	if s.Reorder >= 0.4 {
+	if s.Delay == 0 || s.Reorder >= 0.4 {
 		low = 0
 	}
 	switch {
