@@ -217,7 +217,8 @@ func TestPlainDisk(t *testing.T) {
 }
 
 // TestHostAgentDies: the disks are gone with it, which is told, and a restart
-// of the server brings them back.
+// of the server brings them back. Clocks stay off, and the next agent heals
+// them.
 func TestHostAgentDies(t *testing.T) {
 	e := testEngine(t)
 	for _, disk := range []docker.DiskBacking{docker.DiskLoop, docker.DiskFUSE} {
@@ -225,11 +226,15 @@ func TestHostAgentDies(t *testing.T) {
 			c := diskCluster(t, e, disk)
 			sh(t, e, c, 0, "echo x >/data/x && sync /data/x")
 			apply(t, c, "n1", cluster.Disk{Full: true})
+			skew(t, c, cluster.Skew{Offset: time.Hour})
 			must(t, c.KillHostAgent(t.Context()))
+			wantOffset(t, c, time.Hour)
 			err := c.Disks.Apply(t.Context(), "n1", cluster.Disk{})
 			if !errors.Is(err, cluster.ErrLapsed) {
 				t.Errorf("heal after the agent's death: %v", err)
 			}
+			skew(t, c, cluster.Skew{})
+			wantOffset(t, c, 0)
 			must(t, c.Procs.Kill(t.Context(), "n1"))
 			must(t, c.Procs.Start(t.Context(), "n1"))
 			if got := sh(t, e, c, 0, "cat /data/x; echo y >/data/y; sync /data/y"); got != "x" {

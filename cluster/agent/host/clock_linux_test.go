@@ -90,67 +90,86 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// skewed is a clock that was set between two moments.
+type skewed struct {
+	offset        time.Duration
+	drift         float64
+	before, after time.Time
+}
+
+// at is how far off the clock is at some moment between two.
+func (s skewed) at(from, to time.Time) (least, most time.Duration) {
+	gain := func(d time.Duration) time.Duration { return time.Duration(float64(d) * s.drift) }
+	a, b := s.offset+gain(from.Sub(s.after)), s.offset+gain(to.Sub(s.before))
+	return min(a, b), max(a, b)
+}
+
 // set changes a clock, or skips the test where that is not allowed.
-func set(t *testing.T, pid int, offset time.Duration, drift float64) {
+func set(t *testing.T, pid int, offset time.Duration, drift float64) skewed {
 	t.Helper()
-	start := time.Now()
+	s := skewed{offset: offset, drift: drift, before: time.Now()}
 	_, err := host.SetClock(pid, offset, drift)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EIO) {
 		require.Skip(t, "ptrace", err)
 	}
 	must(t, err)
-	t.Logf("clock set to %v and %v in %v", offset, drift, time.Since(start))
+	s.after = time.Now()
+	t.Logf("clock set to %v and %v in %v", offset, drift, s.after.Sub(s.before))
+	return s
 }
 
-// slack is for the way of the question on a loaded machine.
-const slack = 200 * time.Millisecond
-
-func wantOffset(t *testing.T, c child, want time.Duration) {
+// want asks the process for its time, and reads its clock. However slow the
+// machine is, both lie between the moments before and after.
+func (s skewed) want(t *testing.T, c child) {
 	t.Helper()
+	const rounding = time.Millisecond
+	from := time.Now()
 	wall, _ := c.ask()
-	if off := time.Until(wall); (off - want).Abs() > slack {
-		t.Errorf("the process is %v off, want %v", off, want)
+	to := time.Now()
+	least, most := s.at(from, to)
+	if wall.Before(from.Add(least-rounding)) || wall.After(to.Add(most+rounding)) {
+		t.Errorf("the process is %v to %v off, want %v to %v", wall.Sub(to), wall.Sub(from), least, most)
 	}
+	from = time.Now()
 	got, _, err := host.ReadClock(c.pid)
-	if err != nil || (got-want).Abs() > slack {
-		t.Errorf("its clock is read to be %v off, %v, want %v", got, err, want)
+	to = time.Now()
+	least, most = s.at(from, to)
+	if slack := to.Sub(from) + rounding; err != nil || got < least-slack || got > most+slack {
+		t.Errorf("its clock is read to be %v off, %v, want %v to %v", got, err, least, most)
 	}
 }
 
 func TestSkewOfOneProcess(t *testing.T) {
 	c, other := clockChild(t), clockChild(t)
-	_, before := c.ask()
 	began := time.Now()
+	_, first := c.ask()
+	asked := time.Now()
 	for _, offset := range []time.Duration{100 * time.Second, -time.Hour, 1500 * time.Millisecond, -20 * 365 * 24 * time.Hour} {
-		set(t, c.pid, offset, 0)
-		wantOffset(t, c, offset)
-		wantOffset(t, other, 0)
+		set(t, c.pid, offset, 0).want(t, c)
+		skewed{}.want(t, other)
 	}
-	_, after := c.ask()
-	if diff := (after - before - time.Since(began)).Abs(); diff > slack {
-		t.Errorf("monotonic time went wrong by %v", diff)
+	again := time.Now()
+	_, last := c.ask()
+	if passed := last - first; passed < again.Sub(asked) || passed > time.Since(began) {
+		t.Errorf("by the monotonic clock %v passed, in truth %v to %v", passed, again.Sub(asked), time.Since(began))
 	}
-	set(t, c.pid, 0, 0)
-	wantOffset(t, c, 0)
+	set(t, c.pid, 0, 0).want(t, c)
 	if _, isTrue, err := host.ReadClock(c.pid); err != nil || !isTrue {
 		t.Errorf("after the heal the process has the kernel's own clock: %t, %v", isTrue, err)
 	}
-	set(t, c.pid, time.Minute, 0)
-	wantOffset(t, c, time.Minute)
+	set(t, c.pid, time.Minute, 0).want(t, c)
 }
 
 func TestDrift(t *testing.T) {
 	c := clockChild(t)
-	set(t, c.pid, time.Second, 2)
-	start := time.Now()
+	fast := set(t, c.pid, time.Second, 2)
 	for range 5 {
 		time.Sleep(100 * time.Millisecond)
-		wantOffset(t, c, time.Second+2*time.Since(start))
+		fast.want(t, c)
 	}
-	set(t, c.pid, 0, -0.5)
-	start = time.Now()
+	slow := set(t, c.pid, 0, -0.5)
 	time.Sleep(300 * time.Millisecond)
-	wantOffset(t, c, -time.Since(start)/2)
+	slow.want(t, c)
 }
 
 // TestBusyProcesses patches processes whose threads are in the vDSO all the
