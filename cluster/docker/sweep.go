@@ -2,9 +2,9 @@ package docker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -188,7 +188,7 @@ func (e *Engine) removeAll(ctx context.Context, inv inventory) (Removed, error) 
 	}
 	for _, v := range inv.volumes {
 		volumes = append(volumes, func() error {
-			return note(&r.Volumes, v.Name, e.api.VolumeRemove(ctx, v.Name, true))
+			return note(&r.Volumes, v.Name, e.removeVolume(ctx, v.Name))
 		})
 	}
 	err := errors.Join(e.settle(ctx, inv.volumes), join(servers...), join(agents...), e.unmount(ctx, inv.volumes),
@@ -208,7 +208,9 @@ func (e *Engine) unmount(ctx context.Context, volumes []*volume.Volume) error {
 		NetworkMode: "none", CapAdd: []string{"SYS_ADMIN"}, SecurityOpt: []string{"apparmor=unconfined"}, LogConfig: logging(),
 	}
 	cmd := []string{"sh", "-c", unmountAll, "sh"}
-	labels := map[string]string{}
+	// It is this process' own: others that sweep at the same time leave it.
+	labels := self().labels(time.Now())
+	labels[labelCluster], labels[labelRole] = strings.ToLower(rand.Text()), roleHost
 	for i, v := range volumes {
 		if v.Labels[labelDisk] == "" {
 			continue
@@ -219,7 +221,7 @@ func (e *Engine) unmount(ctx context.Context, volumes []*volume.Volume) error {
 			BindOptions: &mount.BindOptions{Propagation: mount.PropagationRShared},
 		})
 		cmd = append(cmd, target+"/_data")
-		labels = v.Labels
+		labels[labelRun] = v.Labels[labelRun]
 	}
 	if len(config.Mounts) == 0 {
 		return nil
@@ -228,13 +230,15 @@ func (e *Engine) unmount(ctx context.Context, volumes []*volume.Volume) error {
 	if err != nil {
 		return fmt.Errorf("unmount volumes: %w", err)
 	}
-	labels = maps.Clone(labels)
-	labels[labelRole] = roleHost
 	made, err := e.api.ContainerCreate(ctx, &container.Config{Image: image.Ref, Entrypoint: cmd, Labels: labels}, config, nil, nil, "")
 	if err != nil {
 		return fmt.Errorf("unmount volumes: %w", err)
 	}
-	return errors.Join(e.runCleaner(ctx, made.ID), e.api.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true}))
+	ran := e.runCleaner(ctx, made.ID)
+	if err := e.removeContainer(ctx, container.Summary{ID: made.ID}); err != nil && !cerrdefs.IsNotFound(err) {
+		return errors.Join(ran, fmt.Errorf("remove cleaner: %w", err))
+	}
+	return ran
 }
 
 func (e *Engine) runCleaner(ctx context.Context, id string) error {
@@ -273,6 +277,23 @@ func (e *Engine) removeContainer(ctx context.Context, c container.Summary) error
 		return err
 	}
 }
+
+// removeVolume waits a while for those who use it: somebody else may be
+// cleaning up at the same time.
+func (e *Engine) removeVolume(ctx context.Context, name string) error {
+	for try := 1; ; try++ {
+		err := e.api.VolumeRemove(ctx, name, true)
+		if !cerrdefs.IsConflict(err) || try == volumeTrials {
+			return err
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// volumeTrials is how often it is tried to remove a volume that is in use.
+const volumeTrials = 25
 
 // removeNetwork puts out first what does not belong to us, a container that
 // somebody attached to look around.
