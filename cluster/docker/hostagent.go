@@ -39,6 +39,9 @@ func (h *hostAgent) get(ctx context.Context) (*remote, error) {
 	if h.agent != nil && !h.agent.isGone() {
 		return h.agent, nil
 	}
+	if err := h.c.alive.Err(); err != nil {
+		return nil, fmt.Errorf("start host agent: the cluster is closed: %w", err)
+	}
 	if h.agent != nil {
 		h.lapsed = fmt.Errorf("%w: %w", cluster.ErrLapsed, h.agent.gone)
 		h.c.log.Warn("host agent is gone, another one takes over", "err", h.agent.gone)

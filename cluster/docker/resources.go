@@ -98,9 +98,11 @@ func (r *Resources) update(ctx context.Context, id string, original container.Re
 	}
 	u = asStarted(original, now.HostConfig.Resources, facts.Memory)
 	switch {
-	case l.CPU > 0 && original.NanoCPUs > 0:
+	case l.CPU <= 0 || cpuLimit(original) > 0 && cpuLimit(original) <= l.CPU:
+		// It has no more than that.
+	case original.NanoCPUs > 0:
 		u.NanoCPUs = int64(l.CPU * 1e9)
-	case l.CPU > 0:
+	default:
 		u.CPUPeriod, u.CPUQuota = cpuPeriod, quota(l.CPU)
 	}
 	if l.Headroom > 0 {
@@ -108,8 +110,10 @@ func (r *Resources) update(ctx context.Context, id string, original container.Re
 		if err != nil {
 			return u, err
 		}
-		u.Memory = max(leastMemory, used.memory()+l.Headroom)
-		u.MemorySwap = u.Memory
+		limit := max(leastMemory, used.memory()+l.Headroom)
+		if original.Memory == 0 || limit < original.Memory {
+			u.Memory, u.MemorySwap = limit, limit
+		}
 	}
 	return u, nil
 }

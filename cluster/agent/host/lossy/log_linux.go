@@ -198,30 +198,53 @@ func (l *undoLog) commit() error {
 	l.names = nil
 	var errs []error
 	for _, n := range names {
-		errs = append(errs, os.RemoveAll(n.grave))
+		errs = append(errs, l.bury(n.grave))
 	}
-	l.shut()
+	if len(l.files) >= maxOpen {
+		l.shut()
+	}
 	return errors.Join(errs...)
 }
 
-// shut closes files that are clean if there are many. The caller holds l.mu.
-func (l *undoLog) shut() {
-	if len(l.files) < maxOpen {
-		return
+// bury removes what nobody will want back, and does not hold it open. The
+// caller holds l.mu.
+func (l *undoLog) bury(grave string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(grave, &st); err != nil {
+		return nil // nothing was put there
 	}
+	id := inode{st.Dev, st.Ino}
+	if c := l.files[id]; c != nil && st.Nlink == 1 && c.mu.TryLock() {
+		// Whoever has it open still may write on, and begins anew.
+		l.drop(id, c)
+		c.mu.Unlock()
+	}
+	return os.RemoveAll(grave)
+}
+
+// shut closes files that are clean and not in use. The caller holds l.mu.
+func (l *undoLog) shut() {
 	for id, c := range l.files {
 		if !c.mu.TryLock() {
 			continue
 		}
 		if c.clean {
-			_ = c.file.Close()
-			c.file = nil
-			delete(l.files, id)
+			l.drop(id, c)
 		}
 		c.mu.Unlock()
 	}
 }
 
+// drop forgets a file. The caller holds both locks.
+func (l *undoLog) drop(id inode, c *content) {
+	// Nothing is lost with either: the one is for reading, the other is ours.
+	_, _ = c.file.Close(), c.synced()
+	c.file = nil
+	delete(l.files, id)
+}
+
+// maxOpen is how many files are held open before those that are clean are
+// closed.
 const maxOpen = 4096
 
 // rollback takes back everything since the last sync: first the content, which

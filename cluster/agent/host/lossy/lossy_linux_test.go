@@ -187,6 +187,28 @@ func grow(b []byte, size int) []byte {
 	return b
 }
 
+// TestRemovedFilesLeaveTheDisk: a removal that is synced gives the space back,
+// also of a file with content that was not.
+func TestRemovedFilesLeaveTheDisk(t *testing.T) {
+	m := mount(t)
+	m.write(t, "other", "x", true)
+	for range 3 {
+		must(t, os.WriteFile(m.path("big"), make([]byte, 1<<20), 0o644))
+		must(t, os.Remove(m.path("big")))
+		m.write(t, "other", "y", true)
+	}
+	open, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	for _, fd := range open {
+		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(to, m.back) && strings.Contains(to, "deleted") {
+			t.Errorf("still open: %s", to)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(m.back, "undo")); err != nil || len(left) > 0 {
+		t.Errorf("still there: %v, %v", left, err)
+	}
+}
+
 func TestFaults(t *testing.T) {
 	m := mount(t)
 	m.write(t, "f", strings.Repeat("x", 8192), true)
