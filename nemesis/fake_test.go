@@ -53,7 +53,7 @@ type world struct {
 	members []string
 	primary string
 	resets  int
-	noisy   int // how many measurements meet a loaded machine
+	noisy   int           // how many measurements meet a loaded machine
 	slow    time.Duration // before a clock is set
 	crashes int
 	log     []string

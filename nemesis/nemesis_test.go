@@ -440,6 +440,16 @@ func TestNoiseBeforeTheFault(t *testing.T) {
 			if h, err := n.Heal(t.Context(), d.ID); err != nil || !h.Proven || time.Since(began) > time.Second {
 				t.Errorf("heal: %v, %s after %v", err, h.Proof, time.Since(began))
 			}
+			d = start(t, n, text)
+			w.noisy = 2 // of the next three measurements
+			if v, err := n.Verify(t.Context(), d.ID); err != nil || !v.Proven {
+				t.Errorf("in the end: %v, %s", err, v.Proof)
+			}
+			w.noisy = 3
+			if v, err := n.Verify(t.Context(), d.ID); err != nil || v.Proven {
+				t.Errorf("links that stay too slow: %v, %s", err, v.Proof)
+			}
+			w.noisy = 0
 		})
 	}
 }

@@ -20,6 +20,9 @@ type reading struct {
 	// idle counts the nodes that could not be asked, as another fault keeps
 	// their server from running.
 	idle int
+	// slow counts the links that took longer than they should: as a loaded
+	// machine makes them, too.
+	slow int
 }
 
 func (r *reading) doubt(format string, args ...any) {

@@ -175,6 +175,9 @@ func (p *prover) judgeShape(s cluster.Shape, links []cluster.Link, qualities map
 		p50s, p99s, bases = append(p50s, q.P50), append(p99s, q.P99), append(bases, p.base.latency[l].median)
 		if why := latencyDoubt(s, p.base.latency[l], p.own.Links.Shape[l].Delay, q); why != "" && q.Arrived > 0 {
 			p.doubt("%s: %s", arrow(l), why)
+			if q.P50 > p.base.latency[l].median+s.Delay {
+				p.slow++
+			}
 		}
 	}
 	p.judgeChances(s, sum)
