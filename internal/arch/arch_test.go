@@ -28,6 +28,7 @@ var layers = [][]string{
 		"checker/linear/order", "checker/linear/presence", "checker/linear/tally", "checker/linear/wgl"},
 	{"checker/linear/kv"},
 	{"checker", "workloads/gen", "cluster", "plan"},
+	{"cluster/agent/host/lossy"},
 	{"cluster/agent"},
 	{"workloads", "nemesis", "cluster/docker", "cluster/sim"},
 	{"targets"},
@@ -38,6 +39,7 @@ var layers = [][]string{
 // fences name packages from outside that only one folder may import, and why.
 var fences = map[string]struct{ folder, why string }{
 	"github.com/docker/docker":          {"cluster/docker", "the client library must be replaceable in one folder"},
+	"github.com/hanwen/go-fuse":         {"cluster/agent/host/lossy", "only one package is a file system"},
 	"github.com/spf13/cobra":            {"cmd", "only the command line knows flags"},
 	"github.com/jackc/pgx":              {"targets/postgres", "a driver belongs to its target"},
 	"go.etcd.io/raft":                   {"targets/sim", "the protocol belongs to its target"},
