@@ -237,7 +237,7 @@ func (l *undoLog) shut() {
 
 // drop forgets a file. The caller holds both locks.
 func (l *undoLog) drop(id inode, c *content) {
-	// Nothing is lost with either: the one is for reading, the other is ours.
+	// All was written; what may fail here is of no use any more.
 	_, _ = c.file.Close(), c.synced()
 	c.file = nil
 	delete(l.files, id)
