@@ -18,6 +18,7 @@ type firewall struct {
 	// queueing is nil if packets can be handed to user space.
 	queueing error
 
+	nft             nftables
 	inForce, loaded []line
 	// text is what is in force of a table in the legacy kind, by its name, and
 	// waiting are the programs that are loaded with the next.
@@ -47,6 +48,7 @@ func newFirewall(canaries int) (w *firewall, why, err error) {
 			w.families = w.families[:1]
 		}
 		w.queueing = each(w.families, w.prepareQueues)
+		w.nft = nftables{families: w.families, tables: w.tables()}
 		return w, results[1], nil
 	}
 	return nil, nil, errors.Join(errs...)
@@ -158,7 +160,7 @@ func (w *firewall) commit() (err error) {
 		if slices.Equal(ls, w.inForce) {
 			return nil
 		}
-		err = nftables{w.families, w.tables()}.commit(ls)
+		err = w.nft.commit(ls)
 	} else {
 		err = each(w.waiting, func(p *restore) error { return p.commit("COMMIT\n") })
 		for _, p := range w.waiting {

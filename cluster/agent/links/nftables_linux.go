@@ -20,27 +20,32 @@ const (
 type nftables struct {
 	families []family
 	tables   []string
+	// s stays open: to close it takes the kernel as long as a grace period of
+	// RCU after rules were deleted, which is what a heal does.
+	s *socket
 }
 
 // commit replaces the rules of our changing chains.
-func (n nftables) commit(ls []line) error {
-	s, err := openSocket(unix.NETLINK_NETFILTER)
-	if err != nil {
-		return err
+func (n *nftables) commit(ls []line) (err error) {
+	if n.s == nil {
+		if n.s, err = openSocket(unix.NETLINK_NETFILTER); err != nil {
+			return err
+		}
 	}
-	defer s.close()
 	batch, acks := n.batch(ls)
-	if err := s.send(batch); err != nil {
-		return fmt.Errorf("change rules: %w", err)
+	if err = n.s.send(batch); err == nil {
+		err = n.s.answers(acks, nil)
 	}
-	if err := s.answers(acks, nil); err != nil {
+	if err != nil { // answers may follow that nobody waits for
+		n.s.close()
+		n.s = nil
 		return fmt.Errorf("change rules: %w", err)
 	}
 	return nil
 }
 
 // batch is the transaction, and how many of its messages are acknowledged.
-func (n nftables) batch(ls []line) (b []byte, acks int) {
+func (n *nftables) batch(ls []line) (b []byte, acks int) {
 	var m message
 	at := m.begin(0, unix.NFNL_MSG_BATCH_BEGIN, 0, unix.AF_UNSPEC, nftSubsystem)
 	m.end(at)
