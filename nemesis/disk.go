@@ -91,6 +91,9 @@ type damage struct {
 	what cluster.Damage
 }
 
+// damageTold is how many places are named; the seed gives the others again.
+const damageTold = 5
+
 func (f damage) Name() string { return f.name }
 
 func (f damage) Applicable(c *cluster.Cluster) error {
@@ -121,6 +124,9 @@ func (f damage) Draw(ctx context.Context, c *cluster.Cluster, rng *rand.Rand, be
 				return "", false, fmt.Errorf("damage files of %s: %w", n, err)
 			}
 			proven = proven && len(did) > 0
+			if more := len(did) - damageTold; more > 0 {
+				did = append(did[:damageTold:damageTold], fmt.Sprintf("and %d more", more))
+			}
 			seen = append(seen, fmt.Sprintf("%s: %s", n, strings.Join(did, ", ")))
 		}
 		return strings.Join(seen, "; "), proven, nil

@@ -522,7 +522,7 @@ func TestApplicable(t *testing.T) {
 		three, _ := newWorld(3)
 		for text, want := range map[string]string{
 			"partition:ring": "at least 4", "kill:n7": `no node or role "n7"`, "kill(n1 witnes1)": `did you mean "witness"?`,
-			"partition(n1 | n9)": `no node or role "n9"`, "partition(n1 | n1 n2)": "in two groups", "mix(kill, kill:n4)": "n4",
+			"partition(n1 | n9)": `no node or role "n9"`, "mix(kill, kill:n4)": "n4",
 			"pause + kill:n5": "n5", "delay(1ms, between=n1..n6)": "n6",
 		} {
 			if err := parse(t, text).Applicable(three); err == nil || !strings.Contains(err.Error(), want) {

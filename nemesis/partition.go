@@ -82,6 +82,7 @@ func shapeParam(words []string) Param {
 				return s, s, nil
 			}
 			var groups []string
+			seen := map[string]bool{}
 			for _, g := range strings.Split(s, "|") {
 				spec, err := parseNodes("group", g)
 				if err != nil {
@@ -89,6 +90,12 @@ func shapeParam(words []string) Param {
 				}
 				if spec.isWord() {
 					return nil, "", fmt.Errorf("group: want names of nodes or roles, got %q", g)
+				}
+				for _, n := range strings.Fields(string(spec)) {
+					if seen[n] {
+						return nil, "", fmt.Errorf("group: %s is in two groups", n)
+					}
+					seen[n] = true
 				}
 				groups = append(groups, string(spec))
 			}

@@ -225,6 +225,9 @@ func (f *Fault) when(s string) error {
 	if err == nil {
 		return fmt.Errorf("want a time of at least 0s, got %q", s)
 	}
+	if _, bare := strconv.ParseFloat(s, 64); bare == nil {
+		return fmt.Errorf("want a time with its unit, got the number %s; write @%ss", s, s)
+	}
 	f.On, err = ParseTrigger(s)
 	return err
 }

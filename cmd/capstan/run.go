@@ -162,6 +162,9 @@ func preflight(ctx context.Context, s subject, sys targets.System) error {
 		if err := step.Fault.Applicable(cl); err != nil {
 			return withCode(exitUsage, fmt.Errorf("fault %s is not applicable to %s: %w", step.Fault.Name(), s.plan.Target, err))
 		}
+		if step.On.Event == plan.LeaderChange && cl.Primaries == nil {
+			return withCode(exitUsage, fmt.Errorf("fault %s waits for %s, and %s does not say which node is primary", step.Fault.Name(), step.On, s.plan.Target))
+		}
 	}
 	if cl.Net == nil {
 		return nil
