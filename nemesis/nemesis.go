@@ -224,8 +224,14 @@ func (n *Nemesis) Heal(ctx context.Context, id int) (history.FaultDetail, error)
 	}
 	ctx, cancel := n.rt.WithTimeout(ctx, long)
 	defer cancel()
-	for {
+	var last history.FaultDetail
+	var lastErr error
+	for try := 1; ; try++ {
 		d, err := n.healOnce(ctx, a)
+		if ctx.Err() != nil && try > 1 {
+			d, err = last, lastErr // it says more than one that was cut short
+		}
+		last, lastErr = d, err
 		if err == nil && d.Proven {
 			n.forget(a)
 			if a.lapsed != nil {

@@ -55,6 +55,7 @@ func TestMistakesInFaults(t *testing.T) {
 		"partition:on":                         `did you mean "one"?`,
 		"partition:primry":                     `did you mean "primary"?`,
 		"kill:":                                "want nodes",
+		"partition(n1 | n1 n2)":                "in two groups",
 		"kill:primry":                          `did you mean "primary"?`,
 		"kill(one n2)":                         `"one" goes alone`,
 		"kill(one":                             "not closed",
