@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -251,4 +252,21 @@ func TestHostAgentDies(t *testing.T) {
 			must(t, c.KillHostAgent(t.Context())) // close has to clean up without it
 		})
 	}
+}
+
+// TestSeveralCleanAtOnce: leftovers with mounts are everybody's.
+func TestSeveralCleanAtOnce(t *testing.T) {
+	e := testEngine(t)
+	c := diskCluster(t, e, docker.DiskFUSE)
+	must(t, c.KillHostAgent(t.Context()))
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if _, err := e.Clean(t.Context(), c.RunID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	wantNoMounts(t, c.RunID)
 }

@@ -204,6 +204,33 @@ const unmountAll = `for d; do while umount -l "$d" 2>/dev/null; do :; done; done
 // them: it may have died without a chance to do so itself. With the last user
 // of a loop device the kernel detaches it.
 func (e *Engine) unmount(ctx context.Context, volumes []*volume.Volume) error {
+	mounted := slices.DeleteFunc(slices.Clone(volumes), func(v *volume.Volume) bool { return v.Labels[labelDisk] == "" })
+	for len(mounted) > 0 {
+		err := e.runCleaner(ctx, mounted)
+		if err == nil {
+			return nil
+		}
+		left := e.present(ctx, mounted)
+		if len(left) == len(mounted) {
+			return fmt.Errorf("unmount volumes: %w", err)
+		}
+		mounted = left // somebody else removes the same at the same time
+	}
+	return nil
+}
+
+// present are the volumes that are still there.
+func (e *Engine) present(ctx context.Context, volumes []*volume.Volume) (left []*volume.Volume) {
+	for _, v := range volumes {
+		if _, err := e.api.VolumeInspect(ctx, v.Name); !cerrdefs.IsNotFound(err) {
+			left = append(left, v)
+		}
+	}
+	return left
+}
+
+// runCleaner unmounts in a container that sees the volumes' folders.
+func (e *Engine) runCleaner(ctx context.Context, volumes []*volume.Volume) error {
 	config := &container.HostConfig{
 		NetworkMode: "none", CapAdd: []string{"SYS_ADMIN"}, SecurityOpt: []string{"apparmor=unconfined"}, LogConfig: logging(),
 	}
@@ -212,9 +239,6 @@ func (e *Engine) unmount(ctx context.Context, volumes []*volume.Volume) error {
 	labels := self().labels(time.Now())
 	labels[labelCluster], labels[labelRole] = strings.ToLower(rand.Text()), roleHost
 	for i, v := range volumes {
-		if v.Labels[labelDisk] == "" {
-			continue
-		}
 		target := fmt.Sprintf("/volumes/%d", i)
 		config.Mounts = append(config.Mounts, mount.Mount{
 			Type: mount.TypeBind, Source: path.Dir(v.Mountpoint), Target: target,
@@ -223,37 +247,35 @@ func (e *Engine) unmount(ctx context.Context, volumes []*volume.Volume) error {
 		cmd = append(cmd, target+"/_data")
 		labels[labelRun] = v.Labels[labelRun]
 	}
-	if len(config.Mounts) == 0 {
-		return nil
-	}
 	image, err := e.EnsureImage(ctx, holderImage())
 	if err != nil {
-		return fmt.Errorf("unmount volumes: %w", err)
+		return err
 	}
 	made, err := e.api.ContainerCreate(ctx, &container.Config{Image: image.Ref, Entrypoint: cmd, Labels: labels}, config, nil, nil, "")
 	if err != nil {
-		return fmt.Errorf("unmount volumes: %w", err)
+		return err
 	}
-	ran := e.runCleaner(ctx, made.ID)
+	ran := e.finish(ctx, made.ID)
 	if err := e.removeContainer(ctx, container.Summary{ID: made.ID}); err != nil && !cerrdefs.IsNotFound(err) {
 		return errors.Join(ran, fmt.Errorf("remove cleaner: %w", err))
 	}
 	return ran
 }
 
-func (e *Engine) runCleaner(ctx context.Context, id string) error {
+// finish runs a cleaner to its end.
+func (e *Engine) finish(ctx context.Context, id string) error {
 	if err := e.api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
-		return fmt.Errorf("unmount volumes: %w", err)
+		return err
 	}
 	exited, failed := e.api.ContainerWait(ctx, id, container.WaitConditionNotRunning)
 	select {
 	case end := <-exited:
 		if end.StatusCode != 0 {
-			return errors.New("unmount volumes: something is still mounted")
+			return errors.New("something is still mounted")
 		}
 		return nil
 	case err := <-failed:
-		return fmt.Errorf("unmount volumes: %w", err)
+		return err
 	}
 }
 
