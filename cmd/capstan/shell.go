@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/capstan-dev/capstan/cluster/docker"
+	"github.com/capstan-dev/capstan/harness/live"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -33,12 +34,18 @@ command's.`,
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
-	cmd.Flags().StringVar(&name, "cluster", "", "`NAME` of the cluster or run (default: the only one with such a node)")
+	cmd.Flags().StringVar(&name, "cluster", "", "`NAME` of the cluster or run (default: the one that `capstan up` holds, or the only one with such a node)")
 	cmd.Flags().BoolVar(&net, "net", false, "in the container that owns the node's network")
 	return cmd
 }
 
 func (a *app) shell(run, node, role string, command []string) error {
+	if run == "" {
+		// The cluster that is broken by hand goes before those of runs.
+		if up, err := live.All(a.ctx); err == nil && len(up) == 1 {
+			run = up[0].Name
+		}
+	}
 	eng, err := docker.Connect(a.ctx, nil)
 	if err != nil {
 		return withCode(exitEnvironment, hinted(err))
