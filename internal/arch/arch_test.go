@@ -27,6 +27,8 @@ var layers = [][]string{
 	{"checker/linear/spec/spectest", "checker/linear/chain", "checker/linear/fifo", "checker/linear/hold", "checker/linear/objects",
 		"checker/linear/order", "checker/linear/presence", "checker/linear/tally", "checker/linear/wgl"},
 	{"checker/linear/kv"},
+	{"checker/txn/log", "checker/txn/graph", "checker/txn/adya"},
+	{"checker/txn/infer"},
 	{"checker", "workloads/gen", "cluster", "plan"},
 	{"cluster/agent/host/lossy"},
 	{"cluster/agent"},
