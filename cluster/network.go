@@ -87,6 +87,12 @@ type Quality struct {
 // done was done; the fault before it did not last.
 var ErrLapsed = errors.New("fault ended before its time")
 
+// Mechanism is for networks that have several means to shape a link.
+type Mechanism interface {
+	// Mechanism says by which one a link is or would be shaped, in words.
+	Mechanism(Link, Shape) string
+}
+
 // Network changes and measures links.
 type Network interface {
 	// Can is nil, or says why this network cannot have that state.

@@ -181,7 +181,11 @@ func (p *prover) judgeShape(s cluster.Shape, links []cluster.Link, qualities map
 		}
 	}
 	p.judgeChances(s, sum)
-	p.see("%s on %d links: achieved p50 %v, p99 %v (p50 %v before), %s", sayShape(s), len(links),
+	by := ""
+	if m, ok := p.b.c.Net.(cluster.Mechanism); ok && s != (cluster.Shape{}) {
+		by = " by " + m.Mechanism(links[0], s)
+	}
+	p.see("%s on %d links%s: achieved p50 %v, p99 %v (p50 %v before), %s", sayShape(s), len(links), by,
 		middle(p50s), slices.Max(p99s).Round(time.Microsecond), middle(bases), sayChances(s, sum))
 }
 

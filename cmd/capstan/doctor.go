@@ -88,6 +88,11 @@ func (a *app) exercise(ctx context.Context, eng *docker.Engine, disk docker.Disk
 	}
 	cl := c.Cluster()
 	fmt.Fprintf(a.out, "\nfaults on nodes with disks of kind %s (%s)\n", disk, c.Families())
+	if disk == docker.DiskLoop {
+		for _, line := range c.Net.Means() {
+			fmt.Fprintf(a.out, "  %s\n", line)
+		}
+	}
 	tw := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	defer tw.Flush()
 	nem := nemesis.New(cl, harness.RealTime(), 1)
