@@ -235,8 +235,10 @@ func (e *Engine) runCleaner(ctx context.Context, volumes []*volume.Volume) error
 		NetworkMode: "none", CapAdd: []string{"SYS_ADMIN"}, SecurityOpt: []string{"apparmor=unconfined"}, LogConfig: logging(),
 	}
 	cmd := []string{"sh", "-c", unmountAll, "sh"}
-	// It is this process' own: others that sweep at the same time leave it.
+	// The cleaner is this process' own and no part of the run: others that sweep
+	// at the same time leave it alone.
 	labels := self().labels(time.Now())
+	labels[labelRun] = "sweep"
 	labels[labelCluster], labels[labelRole] = strings.ToLower(rand.Text()), roleHost
 	for i, v := range volumes {
 		target := fmt.Sprintf("/volumes/%d", i)
@@ -245,7 +247,6 @@ func (e *Engine) runCleaner(ctx context.Context, volumes []*volume.Volume) error
 			BindOptions: &mount.BindOptions{Propagation: mount.PropagationRShared},
 		})
 		cmd = append(cmd, target+"/_data")
-		labels[labelRun] = v.Labels[labelRun]
 	}
 	image, err := e.EnsureImage(ctx, holderImage())
 	if err != nil {
