@@ -59,7 +59,11 @@ type Found struct {
 	//	lost-update: the version that both read (the last element)
 	//	cyclic-versions: the versions of the cycle
 	//	internal: what was to be expected last, and what was read last
+	//	predicate-read-miss: the versions of the key
 	Values []log.Value
+	// Why says how the order of the versions is known; empty where the values
+	// tell it themselves.
+	Why string
 }
 
 // Kept of each kind are kept in full.

@@ -45,6 +45,13 @@ const (
 	Odd
 	// Blind is a read that tells nothing: its transaction is not ok.
 	Blind
+	// Insert makes the register, with Value.
+	Insert
+	// Delete removes the register.
+	Delete
+	// Predicate is a read of all registers that match; its Value stands for a
+	// text, and it has no Key.
+	Predicate
 )
 
 // Value is an element of a list or the value of a register. Natural numbers
