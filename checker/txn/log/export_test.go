@@ -1,0 +1,4 @@
+package log
+
+// Parts reads a file in so many parts.
+var Parts = parts
