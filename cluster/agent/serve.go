@@ -43,6 +43,9 @@ type Config struct {
 	// Linger is how long the agent lives on after its input ended and all was
 	// healed: a node loses its network with its holder's agent.
 	Linger time.Duration
+	// Stop, if set, ends the agent when it ends, as the end of the input does,
+	// and without lingering.
+	Stop context.Context
 	// Log is where trouble is told that nobody asked about.
 	Log io.Writer
 }
@@ -76,7 +79,10 @@ func Serve(in io.Reader, out io.Writer, c Config) error {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	lines := bufio.NewScanner(in)
+	if c.Stop == nil {
+		c.Stop = context.Background()
+	}
+	lines := bufio.NewScanner(until(c.Stop, in))
 	lines.Buffer(nil, maxLine)
 	var busy sync.WaitGroup
 	for lines.Scan() {
@@ -88,6 +94,7 @@ func Serve(in io.Reader, out io.Writer, c Config) error {
 		}
 		busy.Go(func() { s.answer(s.serve(ctx, r)) })
 	}
+	stopped := c.Stop.Err() != nil
 	cancel()
 	busy.Wait()
 	s.mu.Lock()
@@ -98,11 +105,28 @@ func Serve(in io.Reader, out io.Writer, c Config) error {
 	}
 	s.mu.Unlock()
 	err := errors.Join(lines.Err(), s.heal())
-	if kept {
-		select {} // until the container is stopped
+	switch {
+	case stopped:
+	case kept:
+		<-c.Stop.Done()
+	default:
+		select {
+		case <-time.After(c.Linger):
+		case <-c.Stop.Done():
+		}
 	}
-	time.Sleep(c.Linger)
 	return err
+}
+
+// until is an input that ends with ctx as well.
+func until(ctx context.Context, in io.Reader) io.Reader {
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { w.Close() })
+	go func() {
+		_, err := io.Copy(w, in)
+		w.CloseWithError(err)
+	}()
+	return r
 }
 
 // serve runs one verb. A panic in it is an error like any other: the agent

@@ -100,6 +100,21 @@ func TestEndOfInputHeals(t *testing.T) {
 	}
 }
 
+func TestStopHealsAndDoesNotLinger(t *testing.T) {
+	in, w := io.Pipe()
+	defer w.Close()
+	stop, cancel := context.WithCancel(t.Context())
+	part := &fake{}
+	done := make(chan error, 1)
+	go func() {
+		done <- agent.Serve(in, io.Discard, agent.Config{Parts: []agent.Part{part}, Stop: stop, Linger: time.Hour, Log: t.Output()})
+	}()
+	cancel()
+	if err := <-done; err != nil || part.heals.Load() != 1 {
+		t.Errorf("%v, healed %d times", err, part.heals.Load())
+	}
+}
+
 func TestLeaseExpires(t *testing.T) {
 	p := serve(t)
 	p.ask(t, `{"id":1,"verb":"lease","args":{"millis":30}}`)

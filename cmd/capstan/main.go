@@ -57,6 +57,9 @@ func withCode(code int, err error) error {
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "agent" {
+		os.Exit(serveAgent(os.Args[2], os.Stdin, os.Stdout, os.Stderr))
+	}
 	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -175,7 +178,7 @@ or history, 69 environment (engine, image, cluster), 70 bug, 130 interrupted.`,
 		},
 	}
 	root.AddCommand(a.runCommand(), a.planCommand(), a.checkCommand(), a.verifyCommand(), a.reportCommand(), a.exportCommand(),
-		a.listCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand(), a.agentCommand(),
+		a.simulateCommand(), a.listCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand(),
 		a.upCommand(), a.attachCommand(), a.faultCommand(), a.shellCommand(), a.downCommand())
 	root.SetFlagErrorFunc(flagError)
 	return root
