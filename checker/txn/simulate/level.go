@@ -1,6 +1,9 @@
 package simulate
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"strings"
+)
 
 // level is how a database keeps one isolation level.
 type level struct {
@@ -77,6 +80,7 @@ func Levels() []string {
 }
 
 func levelNamed(name string) (level, bool) {
+	name = strings.ToLower(name)
 	if same, ok := aliases()[name]; ok {
 		name = same
 	}

@@ -64,8 +64,8 @@ func recipes() []recipe {
 	}
 }
 
-// finding names what checkers call an anomaly that has its name from elsewhere.
-func finding(anomaly string) string {
+// Finding is what checkers call a planted anomaly.
+func Finding(anomaly string) string {
 	switch anomaly {
 	case "read-skew", "fractured-read":
 		return "G-single-item"

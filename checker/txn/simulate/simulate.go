@@ -47,7 +47,18 @@ type Planted struct {
 	Processes    []int   `json:"processes"`
 }
 
-func (o *Options) validate() error {
+// Validate says what is wrong with the options.
+func (o *Options) Validate() error {
+	if _, ok := levelNamed(o.Isolation); !ok {
+		return fmt.Errorf("unknown isolation level %q; there are: %s", o.Isolation, strings.Join(Levels(), ", "))
+	}
+	if _, err := plants(o.Workload, o.Anomalies); err != nil {
+		return err
+	}
+	return o.validateNumbers()
+}
+
+func (o *Options) validateNumbers() error {
 	share := func(f float64) bool { return f >= 0 && f <= 1 }
 	switch {
 	case o.Transactions < 0:
@@ -73,13 +84,10 @@ func (o *Options) validate() error {
 // Run makes a history and gives its events to emit, one by one. An error of
 // emit ends it.
 func Run(o Options, emit func(*Event) error) ([]Planted, error) {
-	if err := o.validate(); err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	l, ok := levelNamed(strings.ToLower(o.Isolation))
-	if !ok {
-		return nil, fmt.Errorf("unknown isolation level %q; there are: %s", o.Isolation, strings.Join(Levels(), ", "))
-	}
+	l, _ := levelNamed(o.Isolation)
 	plants, err := plants(o.Workload, o.Anomalies)
 	if err != nil {
 		return nil, err
