@@ -18,6 +18,9 @@ type Inference struct {
 	// transaction to itself.
 	Edges []graph.Edge
 	Found Finds
+	// Open says what could not be inferred in full, and why: of that no verdict
+	// may say valid.
+	Open []string
 	// Evidence tells why an edge of Edges is there.
 	Evidence func(from, to int32, c graph.Class) Evidence
 }
