@@ -124,3 +124,6 @@ type Cycle struct {
 	Kind  string
 	Steps []Step
 }
+
+// NewHop leads on from a barrier: to the next one, or to a transaction.
+func NewHop(from, to int32) Edge { return NewEdge(from, to, hop) }

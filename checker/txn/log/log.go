@@ -112,6 +112,16 @@ type Log struct {
 // Of are the micro-operations of a transaction.
 func (l *Log) Of(t int32) []Mop { return l.Mops[l.Txns[t].First:l.Txns[t].Last] }
 
+// Name is how people are told of a transaction: T and the index of the event
+// that completed it, or that invoked it if none did.
+func (l *Log) Name(t int32) string {
+	x := &l.Txns[t]
+	if x.CompleteIndex != Never {
+		return "T" + strconv.Itoa(int(x.CompleteIndex))
+	}
+	return "T" + strconv.Itoa(int(x.InvokeIndex))
+}
+
 // Elements is the list that a read of a list returned; nil for all else.
 func (l *Log) Elements(m Mop) []Value {
 	switch m.Fun {

@@ -30,10 +30,9 @@ func (e *edger) keyEdges(key int32, touches []int32) {
 			e.edge(e.writer[v], r, graph.WR)
 		}
 	}
-	if !e.options.some() {
-		e.initialOnly()
-	} else {
-		for _, a := range e.arcs {
+	e.initially()
+	for _, a := range e.arcs {
+		if a.from > 0 {
 			e.across(a.from, a.to)
 		}
 	}
@@ -99,9 +98,28 @@ func (e *edger) across(u, v int32) {
 	}
 }
 
-// initialOnly: nothing is known but that all versions came after nil.
-func (e *edger) initialOnly() {
-	for v := range e.slots[1:] {
-		e.across(0, int32(v+1))
+// initially adds that every version came after nil. Where very many read nil of
+// a key that was written often, what follows from other orders is left out, and
+// then what is too much.
+func (e *edger) initially() {
+	versions := int32(len(e.slots))
+	room := 16*len(e.touches) + 1024
+	wide := len(e.readersOf(0))*len(e.slots) > room
+	var after []bool // versions that come after another one that was installed
+	if wide {
+		after = make([]bool, versions)
+		for _, a := range e.arcs {
+			after[a.to] = after[a.to] || a.from > 0 && e.writer[a.from] != infer.None
+		}
+	}
+	for v := int32(1); v < versions; v++ {
+		switch {
+		case wide && after[v]:
+		case room < 0:
+			e.open += len(e.readersOf(0))
+		default:
+			room -= len(e.readersOf(0))
+			e.across(0, v)
+		}
 	}
 }

@@ -138,9 +138,11 @@ func (o *orders) compact() {
 
 // arc orders the slots u and v, as the touches a and b show.
 func (o *orders) arc(u, v, a, b int32, by source) {
-	if u != v {
-		o.arcs = append(o.arcs, arc{o.local[u] - 1, o.local[v] - 1, a, b, by})
+	x := arc{o.local[u] - 1, o.local[v] - 1, a, b, by}
+	if n := len(o.arcs); u == v || n > 0 && o.arcs[n-1].from == x.from && o.arcs[n-1].to == x.to {
+		return
 	}
+	o.arcs = append(o.arcs, x)
 }
 
 // given: the database tells the order.

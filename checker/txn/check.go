@@ -1,0 +1,144 @@
+package txn
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/capstan-dev/capstan/checker/txn/adya"
+	"github.com/capstan-dev/capstan/checker/txn/graph"
+	"github.com/capstan-dev/capstan/checker/txn/infer"
+	"github.com/capstan-dev/capstan/checker/txn/log"
+)
+
+// Infer finds the dependencies of one kind of objects.
+type Infer func(*log.Log) (*infer.Inference, error)
+
+// searchShare is the part of the time that is left which the search for cycles
+// may take before it leaves it at what exists.
+const searchShare = 0.8
+
+// Check judges a log. An error means that nothing can be said.
+func Check(ctx context.Context, l *log.Log, inf Infer) (*Outcome, error) {
+	out := &Outcome{Counts: map[string]int{}}
+	out.count(l)
+	if out.OK == 0 {
+		return nil, fmt.Errorf("no transaction of %d was acknowledged (ok): nothing was shown", len(l.Txns))
+	}
+	found, g, err := dependencies(l, inf)
+	if err != nil {
+		return nil, err
+	}
+	for kind, n := range found.Found.Counts {
+		out.Counts[kind] += n
+	}
+	for i := range found.Found.All {
+		f := &found.Found.All[i]
+		out.Anomalies = append(out.Anomalies, infer.Anomaly{Kind: f.Kind, Found: f})
+	}
+	cycles := graph.Search(g, graph.Options{Implied: adya.Implied, Stop: deadline(ctx)})
+	out.cycles(cycles, found)
+	out.judge()
+	if l.CompletionOnly() {
+		out.Notes = append(out.Notes, "the history has no invocations: nothing is known of real time")
+	}
+	return out, nil
+}
+
+func (o *Outcome) count(l *log.Log) {
+	for i := range l.Txns {
+		switch l.Txns[i].Outcome {
+		case log.OK:
+			o.OK++
+		case log.Info:
+			o.Info++
+		case log.Fail:
+			o.Fail++
+		}
+	}
+}
+
+// dependencies makes the whole graph, the orders of time beside those of data.
+func dependencies(l *log.Log, inf Infer) (*infer.Inference, *graph.Graph, error) {
+	var process, realtime []graph.Edge
+	var barriers int
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		process = processEdges(l)
+		realtime, barriers = realtimeEdges(l)
+	})
+	found, err := inf(l)
+	wg.Wait()
+	if err != nil {
+		return nil, nil, err
+	}
+	return found, graph.New(len(l.Txns), barriers, found.Edges, process, realtime), nil
+}
+
+// deadline says when the search is to stop.
+func deadline(ctx context.Context) func() bool {
+	var end time.Time
+	if d, ok := ctx.Deadline(); ok {
+		end = time.Now().Add(time.Duration(searchShare * float64(time.Until(d))))
+	}
+	return func() bool { return ctx.Err() != nil || !end.IsZero() && time.Now().After(end) }
+}
+
+// kept cycles of each kind are told in full.
+const kept = 16
+
+// cycles takes in what the search found.
+func (o *Outcome) cycles(c graph.Cycles, found *infer.Inference) {
+	for _, cycle := range c.Found {
+		if o.Counts[cycle.Kind]++; o.Counts[cycle.Kind] > kept {
+			continue
+		}
+		steps := make([]infer.Step, len(cycle.Steps))
+		for i, s := range cycle.Steps {
+			steps[i] = infer.Step{Step: s, Evidence: infer.Evidence{Key: infer.None, FromMop: infer.None, ToMop: infer.None, Value: log.Nil, Next: log.Nil}}
+			if s.Class != graph.Process && s.Class != graph.Realtime {
+				steps[i].Evidence = found.Evidence(s.From, s.To, s.Class)
+			}
+		}
+		o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: cycle.Kind, Cycle: &infer.Cycle{Steps: steps}})
+	}
+	refuted := map[string]bool{}
+	v := adya.Judge(o.kinds())
+	for _, m := range slices.Concat(v.Refuted, v.Also) {
+		refuted[m] = true
+	}
+	for _, m := range c.Exists {
+		if !refuted[m] {
+			kind := adya.CycleExists(m)
+			o.Counts[kind]++
+			o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: kind})
+		}
+	}
+	for _, kind := range c.Open {
+		o.Open = append(o.Open, fmt.Sprintf("%s: the time was over before a shortest cycle of each component was found", kind))
+	}
+}
+
+// kinds are the anomalies that were found, sorted by severity.
+func (o *Outcome) kinds() []string {
+	var out []string
+	for kind := range o.Counts {
+		out = append(out, kind)
+	}
+	slices.SortFunc(out, bySeverity)
+	return out
+}
+
+func bySeverity(a, b string) int {
+	return cmp.Or(adya.Rank(a)-adya.Rank(b), cmp.Compare(a, b))
+}
+
+// judge sorts the anomalies, and says what they refute.
+func (o *Outcome) judge() {
+	slices.SortStableFunc(o.Anomalies, func(a, b infer.Anomaly) int { return bySeverity(a.Kind, b.Kind) })
+	v := adya.Judge(o.kinds())
+	o.Refuted, o.AlsoRefuted, o.NotRefuted, o.Strongest = v.Refuted, v.Also, v.Not, v.Strongest
+}
