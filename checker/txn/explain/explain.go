@@ -99,15 +99,7 @@ const maxShown = 24
 
 func shown(txns []int32) []int32 { return txns[:min(len(txns), maxShown)] }
 
-// name is T and the index of the event that completed the transaction, or that
-// invoked it if none did.
-func (t *Teller) name(i int32) string {
-	x := &t.log.Txns[i]
-	if x.CompleteIndex != log.Never {
-		return fmt.Sprintf("T%d", x.CompleteIndex)
-	}
-	return fmt.Sprintf("T%d", x.InvokeIndex)
-}
+func (t *Teller) name(i int32) string { return t.log.Name(i) }
 
 // transaction is "T7 (process 3 on n1, minority side, ok, 1.204 s to 1.310 s): r 17 [1 2], append 17 3".
 func (t *Teller) transaction(i int32) string {

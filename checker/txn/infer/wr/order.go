@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/capstan-dev/capstan/checker/txn/infer"
 	"github.com/capstan-dev/capstan/checker/txn/log"
@@ -56,7 +57,8 @@ type seen struct{ key, touch int32 }
 type cyclic struct {
 	key      int32
 	versions []int32 // slots of a cycle
-	by       source
+	touches  []int32 // that show it
+	why      string
 }
 
 // number gives each version of the key that was touched a number; the initial
@@ -119,20 +121,43 @@ func (o *orders) infer() {
 		}
 		o.compact()
 		if cycle := findCycle(len(o.slots), o.arcs); cycle != nil {
-			c := cyclic{key: o.key, by: s.by}
-			for _, v := range cycle {
-				c.versions = append(c.versions, o.slots[v])
-			}
-			o.cyclic = append(o.cyclic, c)
+			o.cyclic = append(o.cyclic, o.contradiction(cycle))
 			o.arcs = slices.DeleteFunc(o.arcs, func(a arc) bool { return a.by == s.by })
 		}
 	}
 }
 
+// contradiction tells a cycle of versions.
+func (o *orders) contradiction(cycle []int32) cyclic {
+	c := cyclic{key: o.key}
+	var why []string
+	for i, v := range cycle {
+		c.versions = append(c.versions, o.slots[v])
+		a, _ := o.find(v, cycle[(i+1)%len(cycle)])
+		for _, x := range []int32{a.a, a.b} {
+			if x != infer.None && !slices.Contains(c.touches, x) {
+				c.touches = append(c.touches, x)
+			}
+		}
+		why = append(why, o.why(a))
+	}
+	c.why = strings.Join(why, "; ")
+	return c
+}
+
+// find is the arc from one version to another, by local numbers.
+func (o *orders) find(from, to int32) (arc, bool) {
+	at, ok := slices.BinarySearchFunc(o.arcs, arc{from: from, to: to}, byEnds)
+	if !ok {
+		return arc{}, false
+	}
+	return o.arcs[at], true
+}
+
+func byEnds(a, b arc) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) }
+
 func (o *orders) compact() {
-	slices.SortStableFunc(o.arcs, func(a, b arc) int {
-		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
-	})
+	slices.SortStableFunc(o.arcs, byEnds)
 	o.arcs = slices.CompactFunc(o.arcs, func(a, b arc) bool { return a.from == b.from && a.to == b.to })
 }
 
@@ -226,13 +251,13 @@ func (o *orders) followed(front []int32, done *log.Txn) []int32 {
 	return front[n:]
 }
 
-// why tells an arc's reason.
+// why tells the reason of an arc.
 func (o *orders) why(a arc) string {
 	name := func(touch int32) string { return o.log.Name(o.tables.touches[touch].txn) }
-	from, to := o.log.Text(o.versions[o.slots[a.from]].value), o.log.Text(o.versions[o.slots[a.to]].value)
+	from, to := o.text(a.from), o.text(a.to)
 	switch a.by {
 	case given:
-		return "the database says so"
+		return fmt.Sprintf("version-order: the database says %s, %s", from, to)
 	case follows:
 		return fmt.Sprintf("wfr-keys: %s read %s before it wrote %s", name(a.a), from, to)
 	case sequential:
@@ -240,5 +265,12 @@ func (o *orders) why(a arc) string {
 	case linearizable:
 		return fmt.Sprintf("linearizable-keys: %s, which met %s, was completed before %s, which met %s, was invoked", name(a.a), from, name(a.b), to)
 	}
-	return "the initial version"
+	return "initial-state: nil comes first"
+}
+
+func (o *orders) text(version int32) string {
+	if v := o.versions[o.slots[version]].value; v != log.Nil {
+		return o.log.Text(v)
+	}
+	return "nil"
 }

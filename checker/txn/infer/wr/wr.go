@@ -6,7 +6,6 @@
 package wr
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -133,21 +132,26 @@ func (w *inference) run() (edges []graph.Edge, cyc []cyclic, open int) {
 	return append(a.edges, b.edges...), append(a.cyclic, b.cyclic...), a.open + b.open
 }
 
-// cyclicVersions tells of a key whose versions have no order.
+// cyclicVersions tells of a key whose versions have no order: the transactions
+// that show it, and who wrote the versions.
 func (w *inference) cyclicVersions(c cyclic) infer.Found {
-	f := infer.Found{Key: c.key, Why: c.by.String()}
+	f := infer.Found{Key: c.key, Why: c.why}
+	add := func(txn, mop int32) {
+		if txn != infer.None && !slices.Contains(f.Txns, txn) {
+			f.Txns, f.Mops = append(f.Txns, txn), append(f.Mops, mop)
+		}
+	}
+	for _, i := range c.touches {
+		x := &w.touches[i]
+		if x.read != infer.None {
+			add(x.txn, x.readMop)
+		}
+		add(x.txn, x.writeMop)
+	}
 	for _, s := range c.versions {
 		v := &w.versions[s]
 		f.Values = append(f.Values, v.value)
-		if v.writer != infer.None {
-			f.Txns, f.Mops = append(f.Txns, v.writer), append(f.Mops, v.mop)
-		}
-	}
-	for _, i := range w.keys.of(c.key) { // those that met two of the versions, or one after the other
-		x := &w.touches[i]
-		if x.read != infer.None && slices.Contains(c.versions, x.read) && !slices.Contains(f.Txns, x.txn) && len(f.Txns) < infer.Kept {
-			f.Txns, f.Mops = append(f.Txns, x.txn), append(f.Mops, x.readMop)
-		}
+		add(v.writer, v.mop)
 	}
 	return f
 }
@@ -203,12 +207,9 @@ func (w *inference) reason(key, u, v int32) (string, bool) {
 	o.local = make([]int32, len(w.versions))
 	o.number(key, w.keys.of(key))
 	o.infer()
-	from, to := o.local[u]-1, o.local[v]-1
-	at, ok := slices.BinarySearchFunc(o.arcs, arc{from: from, to: to}, func(a, b arc) int {
-		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
-	})
+	a, ok := o.find(o.local[u]-1, o.local[v]-1)
 	if !ok {
 		return "", false
 	}
-	return o.why(o.arcs[at]), true
+	return o.why(a), true
 }
