@@ -89,6 +89,14 @@ type System interface {
 	Close(context.Context) error
 }
 
+// Isolation is for systems with transactions.
+type Isolation interface {
+	// Isolation is the model of isolation that the system's documentation
+	// promises to transactions at these levels, e.g. "snapshot-isolation";
+	// empty if none.
+	Isolation() string
+}
+
 // Endpoints is for systems that a person can reach with a client of their own.
 type Endpoints interface {
 	// Endpoints are the addresses of a node, e.g. "postgres://127.0.0.1:41234".

@@ -45,6 +45,10 @@ type Workload interface {
 	Checks() ([]checker.Checker, error)
 }
 
+// Transactional is for workloads whose operations are transactions: a system
+// promises them isolation, and not linearizability.
+type Transactional interface{ Transactional() }
+
 // Client invokes one operation over one connection.
 type Client interface {
 	// Invoke makes one call and returns the completion's value. An error that

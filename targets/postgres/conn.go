@@ -17,9 +17,9 @@ import (
 // Conn is one process' connection to one node. It is not dialled anew when it
 // breaks; Closed tells, and whoever opened it opens another.
 type Conn struct {
-	s    *session
-	node string
-	read string // the level
+	s      *session
+	node   string
+	levels map[string]string
 }
 
 var (
@@ -36,7 +36,7 @@ func (s *system) Open(ctx context.Context, node string, process int) (io.Closer,
 	if err := s.configure(ctx, ses); err != nil {
 		return nil, notApplied(errors.Join(err, ses.Close(ctx)))
 	}
-	return &Conn{s: ses, node: node, read: s.spec.Levels[levelRead]}, nil
+	return &Conn{s: ses, node: node, levels: s.spec.Levels}, nil
 }
 
 // configure sets the session's levels. A standby cannot do serializable; its
@@ -79,7 +79,7 @@ func (c *Conn) query(ctx context.Context, column string, args ...any) (string, e
 	if err != nil {
 		return "", classify(err)
 	}
-	if row[0] == "t" && c.read == readPrimary {
+	if row[0] == "t" && c.levels[levelRead] == readPrimary {
 		return "", notApplied(fmt.Errorf("%s is a standby; level read=primary", c.node))
 	}
 	return row[1], nil

@@ -47,3 +47,6 @@ func (c *Conn) ClockOffset(ctx context.Context) (time.Duration, error) {
 	micros, err := strconv.ParseInt(row[0], 10, 64)
 	return time.Until(time.UnixMicro(micros)), err
 }
+
+// At is the same connection at other levels.
+func (c *Conn) At(levels map[string]string) *Conn { return &Conn{s: c.s, node: c.node, levels: levels} }

@@ -27,6 +27,9 @@ const (
 	levelCommit    = "synchronous_commit"
 	levelIsolation = "isolation"
 	levelStandbys  = "synchronous_standby_names"
+	levelAppend    = "append"
+	levelIndex     = "index"
+	levelSelect    = "select"
 
 	readPrimary = "primary"
 	readReplica = "replica"
@@ -43,7 +46,7 @@ func (Target) Topologies() []targets.Topology {
 			Levels: []targets.Level{
 				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary, readReplica}},
 				commit(),
-				isolation(),
+				isolation(), appends(), index(), selects(),
 			},
 		},
 		{
@@ -53,7 +56,7 @@ func (Target) Topologies() []targets.Topology {
 				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary, readReplica}},
 				commit(),
 				{Name: levelStandbys, Doc: "which standbys a commit waits for", Values: []string{"any-1", "first-1", "all"}},
-				isolation(),
+				isolation(), appends(), index(), selects(),
 			},
 		},
 		{
@@ -62,7 +65,7 @@ func (Target) Topologies() []targets.Topology {
 			Levels: []targets.Level{
 				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary}},
 				commit(),
-				isolation(),
+				isolation(), appends(), index(), selects(),
 			},
 		},
 	}
@@ -83,6 +86,29 @@ func isolation() targets.Level {
 	return targets.Level{
 		Name: levelIsolation, Doc: "the transactions' isolation level; a standby reads at most at repeatable-read",
 		Values: []string{"read-committed", "repeatable-read", "serializable"},
+	}
+}
+
+// The levels of transactions.
+
+func appends() targets.Level {
+	return targets.Level{
+		Name: levelAppend, Doc: "how a transaction appends to a list: it lets the server concatenate, inserts a row with the next number, or reads, adds and writes back",
+		Values: []string{"concat", "rows", "rmw"},
+	}
+}
+
+func index() targets.Level {
+	return targets.Level{
+		Name: levelIndex, Doc: "what transactions find rows by: the primary key, a secondary index, or a scan",
+		Values: []string{"primary", "secondary", "none"},
+	}
+}
+
+func selects() targets.Level {
+	return targets.Level{
+		Name: levelSelect, Doc: "whether transactions that write lock what they read",
+		Values: []string{"plain", "for-update"},
 	}
 }
 

@@ -76,7 +76,13 @@ func (s *system) ask(ctx context.Context) error {
 
 const makeTables = `
 CREATE TABLE IF NOT EXISTS kv (k int PRIMARY KEY, v int NOT NULL);
-CREATE TABLE IF NOT EXISTS elements (v int NOT NULL);`
+CREATE TABLE IF NOT EXISTS elements (v int NOT NULL);
+CREATE TABLE IF NOT EXISTS lists (pk int PRIMARY KEY, sk int NOT NULL, nk int NOT NULL, v text NOT NULL);
+CREATE INDEX IF NOT EXISTS lists_sk ON lists (sk);
+CREATE TABLE IF NOT EXISTS list_rows (pk int, sk int NOT NULL, nk int NOT NULL, i int, v int NOT NULL, PRIMARY KEY (pk, i));
+CREATE INDEX IF NOT EXISTS list_rows_sk ON list_rows (sk);
+CREATE TABLE IF NOT EXISTS registers (pk int PRIMARY KEY, sk int NOT NULL, nk int NOT NULL, v int NOT NULL);
+CREATE INDEX IF NOT EXISTS registers_sk ON registers (sk);`
 
 // askPrimary returns how far the primary's log is.
 func (s *system) askPrimary(ctx context.Context, node string, standbys int) (lsn string, err error) {
@@ -90,7 +96,7 @@ func (s *system) askPrimary(ctx context.Context, node string, standbys int) (lsn
 	row, err := c.row(ctx, `SELECT current_setting('server_version'), pg_current_wal_lsn(),
 		(SELECT count(DISTINCT application_name) FROM pg_stat_replication
 			WHERE state = 'streaming' AND application_name <> 'pg_basebackup'),
-		to_regclass('kv') IS NOT NULL AND to_regclass('elements') IS NOT NULL`)
+		to_regclass('kv') IS NOT NULL AND to_regclass('elements') IS NOT NULL AND to_regclass('registers_sk') IS NOT NULL`)
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +119,7 @@ func (s *system) askStandby(ctx context.Context, node, lsn string) error {
 	}
 	defer c.Close(ctx)
 	row, err := c.row(ctx, `SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false),
-		to_regclass('kv') IS NOT NULL AND to_regclass('elements') IS NOT NULL`, lsn)
+		to_regclass('kv') IS NOT NULL AND to_regclass('elements') IS NOT NULL AND to_regclass('registers_sk') IS NOT NULL`, lsn)
 	switch {
 	case err != nil:
 		return err
