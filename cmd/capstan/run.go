@@ -17,6 +17,7 @@ import (
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/reports"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/workloads"
 	"github.com/spf13/cobra"
 )
 
@@ -134,7 +135,7 @@ func (a *app) record(s subject, d plan.Dir, keep bool, p *progress) (err error) 
 	info.Boot = time.Since(began)
 	cl := sys.Cluster()
 	info.Virtual, info.Nodes = cl.Runtime != nil, cl.Nodes
-	info.Claim, info.Versions = sys.Claim(), sys.Versions()
+	info.Claim, info.Versions = claimFor(sys, s.workload), sys.Versions()
 
 	journal, err := history.Create(d.History())
 	if err != nil {
@@ -149,6 +150,18 @@ func (a *app) record(s subject, d plan.Dir, keep bool, p *progress) (err error) 
 	}
 	info.Duration, info.Interrupted, info.Problems = out.Duration, out.Interrupted, out.Problems
 	return withCode(exitData, d.WriteInfo(info))
+}
+
+// claimFor is what the system's documentation promises to a workload: of
+// transactions it is a model of isolation.
+func claimFor(sys targets.System, w workloads.Workload) string {
+	if _, ok := w.(workloads.Transactional); !ok {
+		return sys.Claim()
+	}
+	if i, ok := sys.(targets.Isolation); ok {
+		return i.Isolation()
+	}
+	return ""
 }
 
 // preflight waits until the system is ready, asks every fault whether it can
