@@ -47,6 +47,9 @@ type orders struct {
 	slots   []int32 // by local number
 	latest  []seen  // by process
 	arcs    []arc
+	sorted  []arc   // room to sort
+	count   []int32 // the same
+	front   []int32 // room to sweep
 	begun   []int32 // touches in order of invocation
 	cyclic  []cyclic
 }
@@ -156,9 +159,34 @@ func (o *orders) find(from, to int32) (arc, bool) {
 
 func byEnds(a, b arc) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) }
 
+// compact sorts the arcs by their ends, with equal ones by source, and keeps the
+// first of those that are equal.
 func (o *orders) compact() {
-	slices.SortStableFunc(o.arcs, byEnds)
+	o.sort(func(a *arc) int32 { return a.to })
+	o.sort(func(a *arc) int32 { return a.from })
 	o.arcs = slices.CompactFunc(o.arcs, func(a, b arc) bool { return a.from == b.from && a.to == b.to })
+}
+
+// sort is a stable counting sort by one end.
+func (o *orders) sort(end func(*arc) int32) {
+	o.count = sized(o.count, len(o.slots)+1)
+	clear(o.count)
+	for i := range o.arcs {
+		o.count[end(&o.arcs[i])+1]++
+	}
+	for v := 1; v < len(o.count); v++ {
+		o.count[v] += o.count[v-1]
+	}
+	if cap(o.sorted) < len(o.arcs) {
+		o.sorted = make([]arc, len(o.arcs), 2*len(o.arcs))
+	}
+	o.sorted = o.sorted[:len(o.arcs)]
+	for i := range o.arcs {
+		at := &o.count[end(&o.arcs[i])]
+		o.sorted[*at] = o.arcs[i]
+		*at++
+	}
+	o.arcs, o.sorted = o.sorted, o.arcs
 }
 
 // arc orders the slots u and v, as the touches a and b show.
@@ -222,7 +250,8 @@ func (o *orders) linearizable() {
 		}
 	}
 	slices.SortFunc(o.begun, func(a, b int32) int { return cmp.Compare(txns[touches[a].txn].Invoke, txns[touches[b].txn].Invoke) })
-	var front []int32 // in order of completion
+	front := o.front[:0] // in order of completion
+	defer func() { o.front = front }()
 	next := 0
 	for _, i := range o.begun {
 		began := txns[touches[i].txn].Invoke
@@ -232,7 +261,7 @@ func (o *orders) linearizable() {
 				break
 			}
 			if done.Outcome == log.OK {
-				front = append(o.followed(front, done), o.touches[next])
+				front = append(o.unfollowed(front, done), o.touches[next])
 			}
 		}
 		first := touches[i].first()
@@ -242,13 +271,13 @@ func (o *orders) linearizable() {
 	}
 }
 
-// followed leaves out those that had completed before a transaction began.
-func (o *orders) followed(front []int32, done *log.Txn) []int32 {
+// unfollowed are those that had not completed before a transaction began.
+func (o *orders) unfollowed(front []int32, done *log.Txn) []int32 {
 	n := 0
 	for n < len(front) && done.Invoke != log.Never && o.log.Txns[o.tables.touches[front[n]].txn].Complete < done.Invoke {
 		n++
 	}
-	return front[n:]
+	return slices.Delete(front, 0, n)
 }
 
 // why tells the reason of an arc.
