@@ -14,8 +14,8 @@ func (t *Teller) found(f *infer.Found) string {
 	w := wording{t: t, f: f}
 	switch f.Kind {
 	case adya.Internal:
-		return fmt.Sprintf("%s contradicts itself: after its own operations on key %s it should have read %s, but it read %s.",
-			w.txn(0), w.key(), w.expected(), w.read(0, 1))
+		return fmt.Sprintf("%s contradicts itself: after its own %s it read key %s as %s, as if that had not been.",
+			w.txn(0), w.did(1), w.key(), w.read(0, 1))
 	case adya.G1a:
 		return fmt.Sprintf("%s read key %s as %s, seeing %s%s: but that transaction failed, so it must not be seen by anyone (aborted read).",
 			w.txn(0), w.key(), w.read(0, 0), w.writer(1), w.written(0))
@@ -101,15 +101,12 @@ func (w wording) read(i, value int) string {
 	return w.value(value)
 }
 
-// expected is what an internal read should have returned.
-func (w wording) expected() string {
-	if m, ok := w.mop(0); ok && (m.Fun == log.List || m.Fun == log.Odd) {
-		if len(w.f.Values) > 0 && w.f.Values[0] == log.Nil {
-			return "another list"
-		}
-		return "a list that ends with " + w.value(0)
+// did is the ith micro-operation.
+func (w wording) did(i int) string {
+	if m, ok := w.mop(i); ok {
+		return "\"" + w.t.mop(m) + "\""
 	}
-	return w.value(0)
+	return "operations"
 }
 
 func (w wording) writer(i int) string { return w.txn(i) + "'s " }

@@ -24,7 +24,7 @@ type touch struct {
 	txn, key          int32
 	read, write       int32 // slots; None
 	readMop, writeMop int32
-	state             int32 // the slot that its next read must see
+	state, stateMop   int32 // the slot that its next read must see, and why
 }
 
 // first is the version that a touch met first, last the one it left.
@@ -44,7 +44,7 @@ func (t *touch) last() int32 {
 
 // inner is a read that contradicts its own transaction.
 type innerRead struct {
-	touch, expected, slot, mop int32
+	touch, expected, expectedMop, slot, mop int32
 }
 
 // tables are what one pass over a log gathers.
@@ -129,9 +129,9 @@ func (t *tables) read(at, mop, slot int32) {
 	case x.state == infer.None:
 		x.read, x.readMop = slot, mop
 	case x.state != slot:
-		t.inner = append(t.inner, innerRead{at, x.state, slot, mop})
+		t.inner = append(t.inner, innerRead{at, x.state, x.stateMop, slot, mop})
 	}
-	x.state = slot
+	x.state, x.stateMop = slot, mop
 }
 
 func (t *tables) write(at, mop, slot int32) error {
@@ -147,7 +147,7 @@ func (t *tables) write(at, mop, slot int32) error {
 		t.versions[x.write].inner = true
 	}
 	v.writer, v.mop, v.inner = x.txn, mop, false
-	x.write, x.writeMop, x.state = slot, mop, slot
+	x.write, x.writeMop, x.state, x.stateMop = slot, mop, slot, mop
 	return nil
 }
 
@@ -156,7 +156,7 @@ func (t *tables) judge() {
 	for _, r := range t.inner {
 		x := &t.touches[r.touch]
 		t.found.Add(adya.Internal, func() infer.Found {
-			return infer.Found{Key: x.key, Txns: []int32{x.txn}, Mops: []int32{r.mop}, Values: []log.Value{t.versions[r.expected].value, t.versions[r.slot].value}}
+			return infer.Found{Key: x.key, Txns: []int32{x.txn, x.txn}, Mops: []int32{r.mop, r.expectedMop}, Values: []log.Value{t.versions[r.expected].value, t.versions[r.slot].value}}
 		})
 		t.judgeRead(x, r.slot, r.mop)
 	}
@@ -208,7 +208,7 @@ func (t *tables) judgeRead(x *touch, slot, mop int32) {
 	add := func(kind string, writer int32) {
 		t.found.Add(kind, func() infer.Found {
 			f := infer.Found{Key: x.key, Txns: []int32{x.txn}, Mops: []int32{mop}, Values: []log.Value{v.value}}
-			if writer != infer.None && writer != x.txn {
+			if writer != infer.None {
 				f.Txns, f.Mops = append(f.Txns, writer), append(f.Mops, v.mop)
 			}
 			return f
