@@ -18,6 +18,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/linear"
 	"github.com/capstan-dev/capstan/checker/stale"
 	"github.com/capstan-dev/capstan/checker/strength"
+	"github.com/capstan-dev/capstan/checker/txn/adya"
 	"github.com/capstan-dev/capstan/checker/weak"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/plan"
@@ -35,6 +36,7 @@ type checkOptions struct {
 	without         []string
 	total           *int64 // of a bank
 	debt            bool
+	registers       registerOptions
 	timeout         time.Duration
 	memory          int64
 	certificates    io.Writer
@@ -73,7 +75,8 @@ and any other history the model that its operations suggest.`,
 	}
 	cmd.Flags().StringVar(&o.model, "model", "", "`MODEL` to check against: "+strings.Join(models(), ", "))
 	o.meaning(cmd.Flags())
-	cmd.Flags().StringVar(&o.consistency, "consistency", "", "`MODEL` that registers must keep, weaker than linearizable (the default): "+strings.Join(weak.Models(), ", "))
+	cmd.Flags().StringVar(&o.consistency, "consistency", "", "`MODEL` that the history must keep: registers linearizable (the default), or "+strings.Join(weak.Models(), ", ")+"; transactions strict-serializable (the default), or any other of "+strings.Join(adya.Models(), ", "))
+	o.registers.flags(cmd.Flags())
 	cmd.Flags().StringSliceVar(&o.without, "without", nil, "`STEPS` of the check to leave out: "+strings.Join(linear.Steps(), ", "))
 	cmd.Flags().StringVar(&total, "total", "", "`SUM` of all accounts of a bank (default: what most reads have)")
 	cmd.Flags().BoolVar(&o.debt, "negative-balances", false, "accounts of a bank may have debts")
@@ -128,7 +131,11 @@ func (a *app) check(files []string, o checkOptions, asJSON bool) error {
 			}
 		}
 		if asJSON {
-			b, err := json.Marshal(res)
+			all, err := withIsolation(res)
+			if err != nil {
+				return withCode(exitBug, err)
+			}
+			b, err := json.Marshal(all)
 			if err != nil {
 				return withCode(exitBug, fmt.Errorf("encode results: %w", err))
 			}
@@ -192,6 +199,9 @@ func (a *app) checkFile(path string, o checkOptions) (reports.Results, error) {
 		run, err := checkRun(a.stop, dir, o)
 		run.Results.File = path
 		return run.Results, err
+	}
+	if isIsolation(o.model) {
+		return a.checkIsolation(path, o)
 	}
 	h, _, readErr := history.Open(path)
 	res := reports.Results{Version: reports.ResultsVersion, File: path, Verdict: checker.Unknown, Checks: []checker.Result{}}

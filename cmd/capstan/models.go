@@ -47,7 +47,7 @@ func allModels() []model {
 	})
 	plain("long-fork", "single writes and reads of groups: all see the writes in one order", func(checkOptions) checker.Checker { return longfork.New() })
 	plain("causal-reverse", "writes and reads of all: none is seen before one that ended before it began", func(checkOptions) checker.Checker { return causalreverse.New() })
-	return all
+	return append(all, isolationModels()...)
 }
 
 func models() []string {
@@ -78,9 +78,9 @@ func (o checkOptions) weak() weak.Options {
 
 // checker makes the checker of a model.
 func (o checkOptions) checker(name string) (checker.Checker, error) {
-	if o.consistency != "" && o.consistency != weak.Linearizable {
+	if o.consistency != "" && o.consistency != weak.Linearizable && !isIsolation(name) {
 		if name != "register" && name != "cas-register" {
-			return nil, fmt.Errorf("--consistency goes with registers, not with model %q", name)
+			return nil, fmt.Errorf("--consistency goes with registers and transactions, not with model %q", name)
 		}
 		return weak.New(o.consistency, o.weak())
 	}

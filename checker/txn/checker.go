@@ -1,0 +1,178 @@
+package txn
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/phase"
+	"github.com/capstan-dev/capstan/checker/txn/adya"
+	"github.com/capstan-dev/capstan/checker/txn/explain"
+	"github.com/capstan-dev/capstan/checker/txn/infer"
+	lists "github.com/capstan-dev/capstan/checker/txn/infer/append"
+	"github.com/capstan-dev/capstan/checker/txn/infer/wr"
+	"github.com/capstan-dev/capstan/checker/txn/log"
+	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/internal/nearest"
+)
+
+// Isolation checks histories of transactions against a model.
+type Isolation struct {
+	name, model string
+	infer       Infer
+}
+
+var _ checker.Checker = (*Isolation)(nil)
+
+// The kinds of histories.
+const (
+	ListAppend = "list-append"
+	RWRegister = "rw-register"
+)
+
+// NewListAppend checks transactions that append to lists and read them against
+// a model; empty: strict-serializable. It is an error if there is no such model.
+func NewListAppend(model string) (*Isolation, error) {
+	return newIsolation(ListAppend, model, lists.Infer)
+}
+
+// NewRWRegister checks transactions that write registers and read them.
+func NewRWRegister(model string, o wr.Options) (*Isolation, error) {
+	return newIsolation(RWRegister, model, func(l *log.Log) (*infer.Inference, error) { return wr.Infer(l, o) })
+}
+
+func newIsolation(name, model string, inf Infer) (*Isolation, error) {
+	if model == "" {
+		model = adya.StrictSerializable
+	}
+	if !adya.Known(model) {
+		return nil, fmt.Errorf("unknown consistency model %q%s; there are: %s", model, nearest.Hint(model, adya.Names()), strings.Join(adya.Models(), ", "))
+	}
+	return &Isolation{name, adya.Friendly(model), inf}, nil
+}
+
+// Name is the kind of histories that are checked.
+func (c *Isolation) Name() string { return c.name }
+
+// Check judges a history.
+func (c *Isolation) Check(ctx context.Context, h *history.History) (checker.Result, error) {
+	l, err := log.FromHistory(h)
+	if err != nil {
+		return checker.Result{}, err
+	}
+	return c.Judge(ctx, l, phase.Of(h))
+}
+
+// Judge judges a log. The timeline has the faults of its history; nil if they
+// are not known.
+func (c *Isolation) Judge(ctx context.Context, l *log.Log, faults *phase.Timeline) (checker.Result, error) {
+	o, err := Check(ctx, l, c.infer)
+	if err != nil {
+		return checker.Result{}, err
+	}
+	return c.result(l, o, explain.New(l, faults))
+}
+
+// Figures are what a result has as its data.
+type Figures struct {
+	Model        string         `json:"model"` // against which it was checked
+	OK           int            `json:"ok"`
+	Info         int            `json:"info"`
+	Fail         int            `json:"fail"`
+	AnomalyTypes []string       `json:"anomaly_types"` // the worst first
+	Counts       map[string]int `json:"counts"`
+	// Prohibited are the anomalies that the model forbids; the others were
+	// only noticed.
+	Prohibited []string `json:"prohibited"`
+	Models
+	Open []string `json:"open,omitempty"`
+}
+
+// Models are the models of isolation in the light of what was found.
+type Models struct {
+	// Refuted are the weakest that are refuted, AlsoRefuted all that are
+	// stronger, NotRefuted the others, Strongest the strongest among those.
+	Refuted     []string `json:"refuted"`
+	AlsoRefuted []string `json:"also_refuted"`
+	NotRefuted  []string `json:"not_refuted"`
+	Strongest   []string `json:"strongest_not_refuted"`
+}
+
+func (c *Isolation) figures(o *Outcome) Figures {
+	list := func(s []string) []string { return append([]string{}, s...) }
+	f := Figures{
+		Model: c.model, OK: o.OK, Info: o.Info, Fail: o.Fail, AnomalyTypes: list(o.kinds()), Counts: o.Counts,
+		Prohibited: list(slices.Sorted(maps.Keys(adya.Proscribed(c.model, o.kinds())))), Open: o.Open,
+		Models: Models{list(o.Refuted), list(o.AlsoRefuted), list(o.NotRefuted), list(o.Strongest)},
+	}
+	slices.SortFunc(f.Prohibited, bySeverity)
+	return f
+}
+
+// result is what an outcome means for the model.
+func (c *Isolation) result(l *log.Log, o *Outcome, teller *explain.Teller) (checker.Result, error) {
+	f := c.figures(o)
+	res := checker.Result{Notes: c.notes(o, f)}
+	first := -1 // the worst anomaly that is forbidden
+	for i, a := range o.Anomalies {
+		if slices.Contains(f.Prohibited, a.Kind) && first < 0 {
+			first = i
+		}
+		res.Anomalies = append(res.Anomalies, anomaly(l, a, teller))
+	}
+	all := fmt.Sprintf("%d transactions", o.OK+o.Info+o.Fail)
+	switch {
+	case first >= 0:
+		res.Verdict = checker.Invalid
+		res.Reason = fmt.Sprintf("not %s: %s in %s", strings.Join(o.Refuted, ", not "), counted(f.AnomalyTypes, o.Counts), all)
+		if first > 0 { // forbidden ones first
+			res.Anomalies = append([]checker.Anomaly{res.Anomalies[first]}, slices.Delete(res.Anomalies, first, first+1)...)
+		}
+	case len(o.Open) > 0:
+		res.Verdict, res.Reason = checker.Unknown, o.Open[0]
+	default:
+		res.Reason = fmt.Sprintf("no violation of %s found in %s", c.model, all)
+		if len(f.AnomalyTypes) > 0 {
+			res.Reason += fmt.Sprintf("; noticed, and allowed by it: %s", counted(f.AnomalyTypes, o.Counts))
+		}
+	}
+	var err error
+	if res.Data, err = json.Marshal(f); err != nil {
+		return res, fmt.Errorf("encode figures: %w", err)
+	}
+	return res, nil
+}
+
+func anomaly(l *log.Log, a infer.Anomaly, teller *explain.Teller) checker.Anomaly {
+	out := checker.Anomaly{Kind: a.Kind, Events: teller.Events(a), Text: teller.Text(a)}
+	if a.Found != nil && a.Found.Key != infer.None {
+		out.Key = l.Keys[a.Found.Key]
+	}
+	return out
+}
+
+// counted is "2 G0, 1 G1a".
+func counted(kinds []string, counts map[string]int) string {
+	var parts []string
+	for _, k := range kinds {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[k], k))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// notes say what follows for the models, and what was not looked at.
+func (c *Isolation) notes(o *Outcome, f Figures) []string {
+	notes := slices.Clone(o.Notes)
+	if len(o.Refuted) > 0 {
+		notes = append(notes, "refuted: "+strings.Join(o.Refuted, ", ")+", and all that is stronger",
+			"strongest not refuted: "+strings.Join(o.Strongest, ", "))
+	}
+	if o.Counts[adya.IncompatibleOrder] > 0 {
+		notes = append(notes, "reads of a key contradict each other: its order is that of the longest one, and cycles through it are only as good as that")
+	}
+	return append(notes, f.Open...)
+}

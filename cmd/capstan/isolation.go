@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/txn"
+	"github.com/capstan-dev/capstan/checker/txn/infer/wr"
+	"github.com/capstan-dev/capstan/checker/txn/log"
+	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/reports"
+	"github.com/spf13/pflag"
+)
+
+// isolationModels lists the kinds of transactions whose isolation is checked;
+// --consistency says which model of isolation it is to be.
+func isolationModels() []model {
+	return []model{
+		{txn.ListAppend, "transactions of [:append k v] and [:r k [v ...]]", func(o checkOptions) (checker.Checker, error) {
+			return isolationOf(txn.ListAppend, o)
+		}},
+		{txn.RWRegister, "transactions of [:w k v] and [:r k v]", func(o checkOptions) (checker.Checker, error) {
+			return isolationOf(txn.RWRegister, o)
+		}},
+	}
+}
+
+func isIsolation(name string) bool {
+	return slices.ContainsFunc(isolationModels(), func(m model) bool { return m.name == name })
+}
+
+func isolationOf(name string, o checkOptions) (*txn.Isolation, error) {
+	if name == txn.ListAppend {
+		return txn.NewListAppend(o.consistency)
+	}
+	r := wr.Options{WritesFollowReads: o.registers.writesFollowReads, Sequential: o.registers.sequential, Linearizable: o.registers.linearizable}
+	if o.registers.orders != "" {
+		b, err := os.ReadFile(o.registers.orders)
+		if err != nil {
+			return nil, fmt.Errorf("read orders of versions: %w", err)
+		}
+		if r.Orders, err = versionOrders(b); err != nil {
+			return nil, fmt.Errorf("read orders of versions from %s: %w", o.registers.orders, err)
+		}
+	}
+	return txn.NewRWRegister(o.consistency, r)
+}
+
+// versionOrders reads an object that has, of each key, its values in order.
+// Keys are JSON: "5" and the number 5 are written "\"5\"" and "5".
+func versionOrders(b []byte) (map[string][]string, error) {
+	var raw map[string][]json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return nil, fmt.Errorf(`want an object like {"5":[1,2,3]}: %w`, err)
+	}
+	orders := map[string][]string{}
+	for key, values := range raw {
+		if !json.Valid([]byte(key)) {
+			quoted, err := json.Marshal(key)
+			if err != nil {
+				return nil, err
+			}
+			key = string(quoted)
+		}
+		for _, v := range values {
+			orders[key] = append(orders[key], string(v))
+		}
+	}
+	return orders, nil
+}
+
+// registerOptions say where the order of the versions of registers comes from.
+type registerOptions struct {
+	writesFollowReads, sequential, linearizable bool
+	orders                                      string
+}
+
+func (r *registerOptions) flags(f *pflag.FlagSet) {
+	f.BoolVar(&r.writesFollowReads, "wfr-keys", false, "rw-register: within a transaction, what is written to a key follows what was read of it")
+	f.BoolVar(&r.sequential, "sequential-keys", false, "rw-register: each key is sequentially consistent")
+	f.BoolVar(&r.linearizable, "linearizable-keys", false, "rw-register: each key is linearizable")
+	f.StringVar(&r.orders, "version-orders", "", "rw-register: `FILE` with the order of the values of each key, as JSON, e.g. {\"5\":[1,2,3]}")
+}
+
+// checkIsolation judges a file of transactions, which may be large: it is read
+// into numbers at once.
+func (a *app) checkIsolation(path string, o checkOptions) (reports.Results, error) {
+	res := reports.Results{Version: reports.ResultsVersion, File: path, Verdict: checker.Unknown, Checks: []checker.Result{}}
+	c, err := isolationOf(o.model, o)
+	if err != nil {
+		res.Reason = err.Error()
+		return res, err
+	}
+	l, readErr := log.Open(path)
+	if l == nil {
+		res.Reason = readErr.Error()
+		return res, readErr
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(a.stop, o.timeout)
+	defer cancel()
+	judge := judged{c, l}
+	results := []checker.Result{checker.Run(ctx, judge, nil)}
+	if readErr != nil {
+		results = append(results, checker.Result{Name: "complete", Verdict: checker.Unknown, Anomalies: []checker.Anomaly{},
+			Reason: fmt.Sprintf("only the first %d events could be read: %v", l.Events, readErr)})
+	}
+	res = reports.Summarize(results, &history.History{})
+	for i := range l.Txns {
+		res.Operations.Total++
+		switch l.Txns[i].Outcome {
+		case log.OK:
+			res.Operations.OK++
+		case log.Fail:
+			res.Operations.Fail++
+		case log.Info:
+			res.Operations.Info++
+		}
+	}
+	res.File, res.Checked = path, time.Since(began)
+	return res, readErr
+}
+
+// judged is a checker that has its history already.
+type judged struct {
+	*txn.Isolation
+	log *log.Log
+}
+
+func (j judged) Check(ctx context.Context, _ *history.History) (checker.Result, error) {
+	return j.Judge(ctx, j.log, nil)
+}
+
+// isolationResults are results with what was found about isolation at the top.
+type isolationResults struct {
+	reports.Results
+	Anomalies []checker.Anomaly `json:"anomalies"`
+	txn.Models
+}
+
+// withIsolation lifts what a check says about isolation to the top.
+func withIsolation(res reports.Results) (any, error) {
+	at := slices.IndexFunc(res.Checks, func(c checker.Result) bool { return isIsolation(c.Name) && len(c.Data) > 0 })
+	if at < 0 {
+		return res, nil
+	}
+	var f txn.Figures
+	if err := json.Unmarshal(res.Checks[at].Data, &f); err != nil {
+		return nil, errors.Join(errors.New("decode figures"), err)
+	}
+	return isolationResults{res, res.Checks[at].Anomalies, f.Models}, nil
+}
