@@ -140,6 +140,10 @@ func (x *versions) writers() error {
 			if m.Fun != log.Append {
 				continue
 			}
+			if before := last[m.Key]; before > 0 {
+				x.intermediate[before-1] = true
+				last[m.Key] = 0
+			}
 			v, seen := x.version(m.Key, m.Value)
 			if !seen {
 				lost = append(lost, pending{m.Key, int32(t), m.Value})
@@ -149,9 +153,6 @@ func (x *versions) writers() error {
 				return x.appendedTwice(m, x.writer[v], int32(t))
 			}
 			x.writer[v] = int32(t)
-			if before := last[m.Key]; before > 0 {
-				x.intermediate[before-1] = true
-			}
 			last[m.Key] = v + 1
 		}
 		for _, m := range mops {
