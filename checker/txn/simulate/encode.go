@@ -113,3 +113,8 @@ func appendList(b []byte, list []int32, sep string) []byte {
 	}
 	return append(b, ']')
 }
+
+// JSON is the event's micro-operations as JSON.
+func (e *Event) JSON(w Workload) []byte {
+	return append(appendMops([]byte{'['}, e, w, jsonText), ']')
+}

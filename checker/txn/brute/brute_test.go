@@ -1,0 +1,238 @@
+package brute_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/capstan-dev/capstan/checker/txn"
+	"github.com/capstan-dev/capstan/checker/txn/adya"
+	"github.com/capstan-dev/capstan/checker/txn/brute"
+	"github.com/capstan-dev/capstan/checker/txn/infer"
+	append_ "github.com/capstan-dev/capstan/checker/txn/infer/append"
+	"github.com/capstan-dev/capstan/checker/txn/infer/wr"
+	"github.com/capstan-dev/capstan/checker/txn/log"
+	"github.com/capstan-dev/capstan/checker/txn/simulate"
+	"github.com/capstan-dev/capstan/history"
+)
+
+var (
+	histories = flag.Int("histories", 3000, "random small histories to compare with the oracle, for each workload")
+	firstSeed = flag.Uint64("seed", 1, "seed of the first history")
+)
+
+// small are options of a history of at most 6 transactions.
+func small(rng *rand.Rand, w simulate.Workload) simulate.Options {
+	o := simulate.Default()
+	levels := simulate.Levels()
+	o.Isolation = levels[rng.IntN(len(levels))]
+	o.Workload, o.Seed = w, rng.Uint64()
+	o.Transactions, o.Processes = 2+rng.IntN(5), 1+rng.IntN(4)
+	o.Keys, o.WritesPerKey, o.Zipf = 1+rng.IntN(3), 1+rng.IntN(4), 0
+	o.MaxLength = 1 + rng.IntN(4)
+	o.Fail, o.Info = 0.15*float64(rng.IntN(2)), 0.2*float64(rng.IntN(2))
+	return o
+}
+
+// generate makes the events of a simulation, apart from each other.
+func generate(t testing.TB, o simulate.Options) []simulate.Event {
+	t.Helper()
+	var events []simulate.Event
+	if _, err := simulate.Run(o, func(e *simulate.Event) error {
+		c := *e
+		c.Mops = slices.Clone(e.Mops)
+		events = append(events, c)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+// damage changes what reads saw, and when things happened.
+func damage(rng *rand.Rand, events []simulate.Event) {
+	for range rng.IntN(4) {
+		if rng.IntN(3) == 0 {
+			move(rng, events)
+		} else {
+			misread(rng, events)
+		}
+	}
+	for i := range events {
+		events[i].Index = i
+	}
+}
+
+// move swaps two events that stand side by side, unless they are of one
+// process, a few times.
+func move(rng *rand.Rand, events []simulate.Event) {
+	for range 4 {
+		i := rng.IntN(len(events) - 1)
+		if events[i].Process != events[i+1].Process {
+			events[i], events[i+1] = events[i+1], events[i]
+		}
+	}
+}
+
+// misread gives one read another answer.
+func misread(rng *rand.Rand, events []simulate.Event) {
+	e := &events[rng.IntN(len(events))]
+	if e.Type != simulate.OK {
+		return
+	}
+	m := &e.Mops[rng.IntN(len(e.Mops))]
+	if m.Write {
+		return
+	}
+	var written []int32
+	for _, other := range events {
+		for _, w := range other.Mops {
+			if other.Type == simulate.Invoke && w.Write && w.Key == m.Key {
+				written = append(written, w.Value)
+			}
+		}
+	}
+	if rng.IntN(30) == 0 {
+		written = append(written, 99)
+	}
+	if rng.IntN(3) == 0 {
+		rng.Shuffle(len(written), func(i, j int) { written[i], written[j] = written[j], written[i] })
+	}
+	n := rng.IntN(len(written) + 1)
+	m.List, m.Value = written[:n], 0
+	if n > 0 {
+		m.Value = written[n-1]
+	}
+}
+
+// record turns events into a history.
+func record(events []simulate.Event, w simulate.Workload) *history.History {
+	h := &history.History{}
+	kinds := [...]history.Kind{simulate.Invoke: history.Invoke, simulate.OK: history.OK, simulate.Fail: history.Fail, simulate.Info: history.Info}
+	for _, e := range events {
+		h.Events = append(h.Events, history.Event{Index: e.Index, Time: e.Time, Process: e.Process, F: "txn", Kind: kinds[e.Type], Value: e.JSON(w)})
+	}
+	return h
+}
+
+// inference is the one of the workload.
+func inference(w simulate.Workload) txn.Infer {
+	if w == simulate.ListAppend {
+		return append_.Infer
+	}
+	return func(l *log.Log) (*infer.Inference, error) { return wr.Infer(l, wr.Options{}) }
+}
+
+// show writes a history for people.
+func show(events []simulate.Event, w simulate.Workload) string {
+	var b strings.Builder
+	for _, e := range events {
+		fmt.Fprintf(&b, "%d %d %s %s\n", e.Index, e.Process, e.Type, e.JSON(w))
+	}
+	return b.String()
+}
+
+func TestAgainstOracle(t *testing.T) {
+	for _, w := range []simulate.Workload{simulate.ListAppend, simulate.RWRegister} {
+		t.Run(w.String(), func(t *testing.T) {
+			t.Parallel()
+			n := campaign{gaps: map[string]int{}, refuted: map[string]int{}}
+			for i := range *histories {
+				n.compare(t, w, *firstSeed+uint64(i))
+				if t.Failed() {
+					return
+				}
+			}
+			t.Logf("%d histories, %d with cycles; refuted: %v; refuted by the oracle only: %v", *histories, n.cycles, n.refuted, n.gaps)
+		})
+	}
+}
+
+type campaign struct {
+	gaps, refuted map[string]int
+	cycles        int
+}
+
+func (n *campaign) compare(t *testing.T, w simulate.Workload, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	events := generate(t, small(rng, w))
+	damage(rng, events)
+	l, err := log.FromHistory(record(events, w))
+	if err != nil {
+		t.Fatalf("seed %d: %v\n%s", seed, err, show(events, w))
+	}
+	out, err := txn.Check(context.Background(), l, inference(w))
+	if err != nil {
+		return
+	}
+	oracle := brute.New(l)
+	refuted := slices.Concat(out.Refuted, out.AlsoRefuted)
+	models := oracle.Allows()
+	for model, allowed := range oracle.Adya(1000) {
+		if same, ok := models[model]; ok && same != allowed {
+			t.Errorf("seed %d: the oracle contradicts itself: %s is %v by commits, %v by versions\n%s", seed, model, same, allowed, show(events, w))
+		}
+		models[model] = allowed
+	}
+	for model, allowed := range models {
+		switch is := slices.Contains(refuted, adya.Friendly(model)); {
+		case is && allowed:
+			t.Errorf("seed %d: %s is refuted by %v, but there is an execution\n%s", seed, model, slices.Sorted(maps.Keys(out.Counts)), show(events, w))
+		case is:
+			n.refuted[model]++
+		case !allowed:
+			n.gaps[model]++
+			if w == simulate.ListAppend && strings.HasSuffix(model, "serializable") {
+				t.Errorf("seed %d: %s has no execution, but only %v was found\n%s", seed, model, slices.Sorted(maps.Keys(out.Counts)), show(events, w))
+			}
+		}
+	}
+	if w == simulate.ListAppend {
+		n.compareCycles(t, seed, oracle.Cycles(), out, func() string { return show(events, w) })
+	}
+}
+
+// compareCycles holds the kinds of cycles that were found, and their lengths,
+// against those that there are. A kind may be missing if one is there that
+// implies it. Where lists contradict each other there is no order to compare.
+func (n *campaign) compareCycles(t *testing.T, seed uint64, want map[string]int, out *txn.Outcome, text func() string) {
+	for _, kind := range []string{adya.IncompatibleOrder, adya.DuplicateElements, adya.GarbageRead, adya.G1a, adya.DirtyUpdate, adya.Internal, adya.FutureRead} {
+		if out.Counts[kind] > 0 {
+			return
+		}
+	}
+	found := map[string]int{}
+	for _, a := range out.Anomalies {
+		if a.Cycle == nil {
+			continue
+		}
+		n.cycles++
+		if old := found[a.Kind]; old == 0 || len(a.Cycle.Steps) < old {
+			found[a.Kind] = len(a.Cycle.Steps)
+		}
+	}
+	for kind, length := range found {
+		if want[kind] != length {
+			t.Errorf("seed %d: %s of %d steps, want %d\n%s", seed, kind, length, want[kind], text())
+		}
+	}
+	for kind := range want {
+		if !implied(kind, found) {
+			t.Errorf("seed %d: there is %s of %d steps, only %v was found\n%s", seed, kind, want[kind], found, text())
+		}
+	}
+}
+
+func implied(kind string, found map[string]int) bool {
+	for f := range found {
+		if adya.Implied(f)[kind] {
+			return true
+		}
+	}
+	return false
+}
