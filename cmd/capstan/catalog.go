@@ -6,9 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/counter"
 	"github.com/capstan-dev/capstan/checker/linear"
 	"github.com/capstan-dev/capstan/checker/sets"
+	"github.com/capstan-dev/capstan/checker/txn"
+	"github.com/capstan-dev/capstan/checker/txn/infer/wr"
 	"github.com/capstan-dev/capstan/harness"
 	"github.com/capstan-dev/capstan/internal/nearest"
 	"github.com/capstan-dev/capstan/nemesis"
@@ -20,6 +23,7 @@ import (
 	counterload "github.com/capstan-dev/capstan/workloads/counter"
 	registerload "github.com/capstan-dev/capstan/workloads/register"
 	setload "github.com/capstan-dev/capstan/workloads/set"
+	txnload "github.com/capstan-dev/capstan/workloads/txn"
 )
 
 // This file is the list of all that ships. A new target, workload or fault is
@@ -42,6 +46,8 @@ func allWorkloads(p plan.Plan, claim string) []workloads.Workload {
 		registerload.New(linear.Options{Timeout: p.CheckTimeout, Memory: p.CheckMemory}),
 		setload.New(sets.Options{Linearizable: fresh}),
 		counterload.New(counter.Options{Linearizable: fresh}),
+		txnload.Append(func() (checker.Checker, error) { return txn.NewListAppend(claim) }),
+		txnload.WR(func() (checker.Checker, error) { return txn.NewRWRegister(claim, wr.Options{}) }),
 	}
 }
 

@@ -138,6 +138,8 @@ func (s *system) settings(nodes []docker.NodeSpec) []string {
 	set := []string{
 		"wal_level=replica", "max_wal_senders=16", "max_replication_slots=16", "hot_standby=on",
 		"max_connections=300", "shared_buffers=32MB", "lc_messages=C",
+		// Transactions that wait for each other are told before clients give up.
+		"deadlock_timeout=200ms",
 		// A cut is noticed, and a healed link used again, within seconds.
 		"wal_sender_timeout=5s", "wal_receiver_timeout=5s", "wal_retrieve_retry_interval=500ms",
 		"wal_receiver_status_interval=1s", "tcp_user_timeout=5s",

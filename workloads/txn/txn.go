@@ -13,8 +13,11 @@ import (
 	"github.com/capstan-dev/capstan/workloads/gen"
 )
 
+// Check makes the check of a history.
+type Check func() (checker.Checker, error)
+
 // Append is the workload of lists. check judges its histories.
-func Append(check checker.Checker) workloads.Workload {
+func Append(check Check) workloads.Workload {
 	return &workload{
 		name: "append", write: "append", check: check,
 		doc: "transactions append unique elements to a few lists and read them; the order of the elements tells the order of the transactions",
@@ -29,7 +32,7 @@ func Append(check checker.Checker) workloads.Workload {
 }
 
 // WR is the workload of registers. check judges its histories.
-func WR(check checker.Checker) workloads.Workload {
+func WR(check Check) workloads.Workload {
 	return &workload{
 		name: "wr", write: "w", check: check,
 		doc: "transactions write unique values to a few registers and read them",
@@ -47,7 +50,7 @@ type run func(context.Context, []Mop) ([]Mop, error)
 
 type workload struct {
 	name, doc, write string
-	check            checker.Checker
+	check            Check
 	bind             func(io.Closer) (run, error)
 	pool             *pool // of the main phase
 }
@@ -91,7 +94,10 @@ func (w *workload) Bind(conn io.Closer) (workloads.Client, error) {
 	return client{w.name, run}, err
 }
 
-func (w *workload) Checks() ([]checker.Checker, error) { return []checker.Checker{w.check}, nil }
+func (w *workload) Checks() ([]checker.Checker, error) {
+	c, err := w.check()
+	return []checker.Checker{c}, err
+}
 
 type client struct {
 	name string
