@@ -8,6 +8,7 @@ package adya
 import (
 	"maps"
 	"slices"
+	"sync"
 )
 
 // Anomalies that need no cycle, see package infer for what they mean.
@@ -77,10 +78,9 @@ func trimmed(s, suffix string) string {
 	return ""
 }
 
-// implied are the anomalies that an anomaly is also, one step. Each cycle
-// implies itself with more kinds of edges besides.
-func implied(anomaly string) []string {
-	direct := map[string][]string{
+// means has what anomalies without a suffix directly imply.
+var means = sync.OnceValue(func() map[string][]string {
+	return map[string][]string{
 		G0:                {G1c},
 		G1c:               {"G1"},
 		G1a:               {"G1"},
@@ -98,6 +98,12 @@ func implied(anomaly string) []string {
 		LostUpdate:        {"write-skew", G2Item},
 		"write-skew":      {G2},
 	}
+})
+
+// implied are the anomalies that an anomaly is also, one step. Each cycle
+// implies itself with more kinds of edges besides.
+func implied(anomaly string) []string {
+	direct := means()
 	out := slices.Clone(direct[anomaly])
 	for _, suffix := range []string{WithProcess, WithRealtime} {
 		if base := trimmed(anomaly, suffix); base != "" {
@@ -170,23 +176,41 @@ type Verdict struct {
 // Judge says which models the anomalies refute, by their friendly names,
 // sorted.
 func Judge(anomalies []string) Verdict {
+	shown := map[string]bool{}
+	for _, a := range anomalies {
+		maps.Copy(shown, Implied(a))
+	}
 	refuted := map[string]bool{}
-	for _, m := range Models() {
-		if len(Proscribed(m, anomalies)) > 0 {
-			refuted[canonical(m)] = true
+	for m, below := range closure() {
+		for weaker := range below {
+			refuted[m] = refuted[m] || shown[weaker+exists] || slices.ContainsFunc(direct()[weaker], func(a string) bool { return shown[a] })
+		}
+	}
+	weakest, strongest := maps.Clone(refuted), map[string]bool{}
+	for m := range closure() {
+		strongest[m] = !refuted[m]
+	}
+	for m, below := range closure() {
+		for weaker := range below {
+			if m != weaker && refuted[m] && refuted[weaker] {
+				weakest[m] = false
+			}
+			if m != weaker && !refuted[m] && !refuted[weaker] {
+				strongest[weaker] = false
+			}
 		}
 	}
 	var v Verdict
 	for _, m := range Models() {
 		c := canonical(m)
 		switch {
-		case refuted[c] && !neighbour(c, refuted, true, Weaker):
+		case weakest[c]:
 			v.Refuted = append(v.Refuted, m)
 		case refuted[c]:
 			v.Also = append(v.Also, m)
 		default:
 			v.Not = append(v.Not, m)
-			if !neighbour(c, refuted, false, stronger) {
+			if strongest[c] {
 				v.Strongest = append(v.Strongest, m)
 			}
 		}
@@ -194,29 +218,19 @@ func Judge(anomalies []string) Verdict {
 	return v
 }
 
-// neighbour says whether another model in that direction is refuted, or is not.
-func neighbour(model string, refuted map[string]bool, want bool, direction func(string) map[string]bool) bool {
-	for m := range direction(model) {
-		if m != model && refuted[m] == want {
-			return true
-		}
+// closure has, of each model, all that it implies, itself included; by
+// canonical names.
+var closure = sync.OnceValue(func() map[string]map[string]bool {
+	out := map[string]map[string]bool{}
+	for m := range Weaker("PL-SS") {
+		out[m] = Weaker(m)
 	}
-	return false
-}
+	return out
+})
 
 // Weaker are the canonical names of a model and all that it implies.
 func Weaker(model string) map[string]bool {
 	return reach(canonical(model), func(m string) []string { return weaker()[m] })
-}
-
-func stronger(model string) map[string]bool {
-	out := map[string]bool{}
-	for _, m := range Models() {
-		if Weaker(m)[model] {
-			out[canonical(m)] = true
-		}
-	}
-	return out
 }
 
 // Models are the friendly names of all models, sorted.

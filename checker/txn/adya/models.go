@@ -3,11 +3,12 @@ package adya
 import (
 	"maps"
 	"slices"
+	"sync"
 )
 
 // names has the friendly names of models that have shorter ones, the first of
 // several being the one that is printed.
-func names() map[string][]string {
+var names = sync.OnceValue(func() map[string][]string {
 	return map[string][]string{
 		"PL-1":                {"read-uncommitted"},
 		"PL-2":                {"read-committed"},
@@ -26,7 +27,7 @@ func names() map[string][]string {
 		"strong-PL-1":         {"strong-read-uncommitted"},
 		"strong-PL-2":         {"strong-read-committed"},
 	}
-}
+})
 
 // canonical is the short name of a model, and any other name itself.
 func canonical(model string) string {
@@ -60,7 +61,7 @@ func Names() []string {
 }
 
 // weaker are the next weaker models of each, by canonical names.
-func weaker() map[string][]string {
+var weaker = sync.OnceValue(func() map[string][]string {
 	return map[string][]string{
 		"PL-SS":                             {"PL-3", "linearizable", "strong-snapshot-isolation", "strong-session-serializable", "session-serializable"},
 		"strong-session-serializable":       {"PL-3", "strong-session-snapshot-isolation"},
@@ -92,10 +93,10 @@ func weaker() map[string][]string {
 		"causal":                            {"writes-follow-reads", "PRAM"},
 		"PRAM":                              {"monotonic-reads", "monotonic-writes", "read-your-writes"},
 	}
-}
+})
 
 // direct are the anomalies that a model forbids by its own definition.
-func direct() map[string][]string {
+var direct = sync.OnceValue(func() map[string][]string {
 	return map[string][]string{
 		"PL-1":                              {G0, DuplicateElements, CyclicVersions, GarbageRead},
 		"PL-2":                              {"G1"},
@@ -119,7 +120,7 @@ func direct() map[string][]string {
 		"strong-snapshot-isolation":         {"G1" + WithRealtime, GNonadjacent + WithRealtime},
 		"PL-SS":                             {G1c + WithRealtime, G2 + WithRealtime},
 	}
-}
+})
 
 // Canonical are the short names of all models, sorted.
 func Canonical() []string {
