@@ -17,10 +17,14 @@ var (
 
 // Isolation implements targets.Isolation. PostgreSQL's repeatable read is
 // snapshot isolation (documentation, 13.2.2). Of what a standby shows it
-// promises that it is consistent, at read committed.
+// promises that it is consistent, at read committed. A client that appends by
+// writing back what it read is promised nothing there: its update may be lost,
+// and with it what makes a list one.
 func (s *system) Isolation() string {
 	level := s.spec.Levels[levelIsolation]
 	switch {
+	case level == "read-committed" && s.spec.Levels[levelAppend] == "rmw":
+		return ""
 	case level == "read-committed":
 		return "read-committed"
 	case s.spec.Levels[levelRead] == readReplica:
