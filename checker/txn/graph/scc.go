@@ -139,7 +139,7 @@ func (g *Graph) inside(of []int32) (sub *Graph, names []int32) {
 // edge.
 func (g *Graph) alternating(allow Set) *Graph {
 	n := int32(g.Vertices())
-	p := &Graph{start: make([]int32, 1, 2*n+1)}
+	p := &Graph{start: make([]int32, 1, 2*n+1), heads: make([]Head, 0, 2*len(g.heads))}
 	for v := range n {
 		for last := range int32(2) {
 			for _, h := range g.From(v) {

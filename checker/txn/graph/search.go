@@ -2,8 +2,11 @@ package graph
 
 import "slices"
 
-// anti are the anti-dependencies.
-const anti Set = 1<<RW | 1<<RWP
+// anti are the anti-dependencies, data all dependencies but those of time.
+const (
+	anti Set = 1<<RW | 1<<RWP
+	data     = anti | 1<<WW | 1<<WR
+)
 
 // spec is one class of cycles: Adya's thesis, section 4.2 to 4.4, and Elle's
 // G-nonadjacent, the cycles that snapshot isolation forbids.
@@ -103,28 +106,50 @@ func Search(g *Graph, o Options) Cycles {
 		return Cycles{}
 	}
 	sub, names := g.inside(of)
-	s := &search{g: sub, o: o, names: names, component: make([]int32, len(names)), implied: make([]map[string]bool, count)}
+	s := &search{o: o, implied: make([]uint32, count), specs: specs()}
 	sizes := make([]int, count)
+	component := make([]int32, len(names))
 	for i, v := range names {
-		s.component[i] = of[v]
+		component[i] = of[v]
 		if i < sub.Txns {
 			sizes[of[v]]++
 		}
 	}
 	s.out.Components, s.out.Largest = int(count), slices.Max(sizes)
-	s.states = make([]visit, 4*len(names))
-	for _, c := range specs() {
-		s.class(c)
+	each := len(s.specs) / 3
+	for i, extra := range []Set{0, Of(Process), Of(Realtime, hop)} {
+		s.level(sub, names, component, extra, i*each, (i+1)*each)
 	}
 	return s.out
+}
+
+// level looks for the classes from one to before another, which have edges of
+// data and the extra ones only: in what such edges make cycles of.
+func (s *search) level(g *Graph, names, component []int32, extra Set, from, to int) {
+	of, count := g.components(data | extra)
+	if count == 0 {
+		return
+	}
+	sub, kept := g.inside(of)
+	s.g, s.names, s.component = sub, make([]int32, len(kept)), make([]int32, len(kept))
+	for i, v := range kept {
+		s.names[i], s.component[i] = names[v], component[v]
+	}
+	s.states = make([]visit, 4*len(kept))
+	s.last = partition{}
+	for i := from; i < to; i++ {
+		s.class(i)
+	}
 }
 
 type search struct {
 	g         *Graph
 	o         Options
 	names     []int32
-	component []int32           // by vertex: its component in the whole graph
-	implied   []map[string]bool // by component: classes not to look for
+	last      partition // the one that was made last
+	component []int32   // by vertex: its component in the whole graph
+	implied   []uint32  // by component: classes not to look for, a bit each
+	specs     []spec
 	states    []visit
 	round     int32
 	frontier  [2][]int32
@@ -134,17 +159,21 @@ type search struct {
 }
 
 // class looks for the cycles of one class.
-func (s *search) class(c spec) {
+func (s *search) class(at int) {
+	c := s.specs[at]
 	if c.extra != 0 && !s.has(c.extra) || !s.has(c.begin) {
 		return
 	}
-	part := s.partition(c)
 	best := map[int32]*walk{}
 	open := map[int32]bool{}
 	over := make([]bool, len(s.implied)) // components that need no more
-	for i, names := range s.implied {
-		over[i] = names[c.name]
+	for i, classes := range s.implied {
+		over[i] = classes>>at&1 != 0
 	}
+	if !slices.Contains(over, false) {
+		return
+	}
+	part := s.partition(c)
 	for v := range int32(s.g.Txns) {
 		component := s.component[v]
 		if over[component] {
@@ -187,18 +216,20 @@ func (s *search) stopped() bool {
 
 // report takes in the cycles of a class, and what is left open.
 func (s *search) report(c spec, best map[int32]*walk, open map[int32]bool) {
+	var implied uint32
+	names := s.o.Implied(c.name)
+	for i := range s.specs {
+		if names[s.specs[i].name] {
+			implied |= 1 << i
+		}
+	}
 	var found []Cycle
 	for component := range int32(len(s.implied)) {
 		w := best[component]
 		if w == nil {
 			continue
 		}
-		if s.implied[component] == nil {
-			s.implied[component] = map[string]bool{}
-		}
-		for name := range s.o.Implied(c.name) {
-			s.implied[component][name] = true
-		}
+		s.implied[component] |= implied
 		found = append(found, Cycle{Kind: c.name, Steps: s.steps(w)})
 		delete(open, component)
 	}
@@ -232,16 +263,22 @@ func (s *search) steps(w *walk) []Step {
 // partition has the components by the edges of one class of cycles.
 type partition struct {
 	of        []int32
+	allow     Set
 	alternate bool
 }
 
 func (s *search) partition(c spec) partition {
-	if c.alternate {
-		of, _ := s.g.alternating(c.allow).components(^Set(0))
-		return partition{of, true}
+	if p := s.last; p.of != nil && p.allow == c.allow && p.alternate == c.alternate {
+		return p
 	}
-	of, _ := s.g.components(c.allow)
-	return partition{of, false}
+	p := partition{allow: c.allow, alternate: c.alternate}
+	if c.alternate {
+		p.of, _ = s.g.alternating(c.allow).components(^Set(0))
+	} else {
+		p.of, _ = s.g.components(c.allow)
+	}
+	s.last = p
+	return p
 }
 
 // edge says whether an edge lies on a closed walk of the class.
