@@ -109,7 +109,7 @@ func (h *History) edges() [][]int {
 func (h *History) nextOfProcess(i int) int {
 	next := -1
 	for j := range h.txns {
-		if t := &h.txns[j]; t.ok && session(&h.txns[i], t) && (next < 0 || t.place < h.txns[next].place) {
+		if t := &h.txns[j]; session(&h.txns[i], t) && (next < 0 || t.place < h.txns[next].place) {
 			next = j
 		}
 	}

@@ -111,6 +111,24 @@ func (g *dsg) composed(depends relation) relation {
 	return out
 }
 
+// seen are the transactions whose values an ok transaction read. They are taken
+// to have been committed: otherwise the read is G1a, and only PL-1 allows it.
+func (h *History) seen() (set uint) {
+	for i := range h.txns {
+		for _, w := range h.txns[i].ops {
+			if !w.write {
+				continue
+			}
+			for j := range h.txns[:h.oks] {
+				if slices.ContainsFunc(h.txns[j].ops, func(r op) bool { return r.key == w.key && slices.Contains(r.seen, w.value) }) {
+					set |= 1 << i
+				}
+			}
+		}
+	}
+	return set
+}
+
 // Adya has the models that are defined by orders of versions, by their friendly
 // names, and whether the history keeps each with some order; nothing if there
 // are more choices than most.
@@ -118,6 +136,9 @@ func (h *History) Adya(most int) map[string]bool {
 	out := map[string]bool{}
 	for maybe := range uint(1) << (len(h.txns) - h.oks) {
 		happened := maybe<<h.oks | (1<<h.oks - 1)
+		if h.seen()&^happened != 0 {
+			continue
+		}
 		orders := make([][][]element, h.keys)
 		choices := 1
 		for key := range orders {
@@ -270,7 +291,8 @@ func (h *History) dsg(orders [][]element, happened uint) *dsg {
 // read adds the dependencies of a read of transaction t.
 func (g *dsg) read(h *History, t int, o op, own []op, order []element) {
 	seen := o.seen
-	for k := len(own) - 1; k >= 0; k-- { // look below own writes
+	g.impossible = g.impossible || h.lists && !prefix(seen, order) // which tells also where own ones stand
+	for k := len(own) - 1; k >= 0; k-- {                           // look below own writes
 		if own[k].key == o.key && len(seen) > 0 && seen[len(seen)-1] == own[k].value {
 			if !h.lists {
 				return
@@ -285,10 +307,8 @@ func (g *dsg) read(h *History, t int, o op, own []op, order []element) {
 		return
 	}
 	at := slices.IndexFunc(order, func(e element) bool { return e.value == seen[len(seen)-1] })
-	if at < 0 || h.lists && !prefix(seen, order) {
-		g.impossible = true
-	}
 	if at < 0 {
+		g.impossible = true
 		return
 	}
 	e := order[at]

@@ -104,9 +104,10 @@ func realtime(a, b *txn) bool {
 	return a.ok && b.invoke != log.Never && a.complete < b.invoke
 }
 
-// session: the same for those of one process.
+// session: one process did both, and knows both. What it does not know is its
+// last, and binds nobody, as in Elle.
 func session(a, b *txn) bool {
-	return a.ok && a.process == b.process && a.place < b.place
+	return a.ok && b.ok && a.process == b.process && a.place < b.place
 }
 
 func (t *txn) writes(key int32) bool {
