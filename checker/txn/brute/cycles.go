@@ -16,12 +16,20 @@ const (
 	allClasses = 5
 )
 
-// Cycles has the kinds of cycles, by Elle's names, that the dependencies of a
-// history of lists make, and the length of the shortest of each. Simple cycles
-// are enumerated, with each choice of dependencies along them.
-func (h *History) Cycles() map[string]int {
+// Component is a strongly connected part of a history of lists.
+type Component struct {
+	// Txns are the places of its transactions in the log.
+	Txns []int32
+	// Shortest has, of each kind of cycle, by Elle's names, the length of the
+	// shortest one.
+	Shortest map[string]int
+}
+
+// Components are the strongly connected parts, those of one transaction too.
+// Simple cycles are enumerated, with each choice of dependencies along them.
+func (h *History) Components() []Component {
 	edges := h.edges()
-	out := map[string]int{}
+	out, of := h.components(edges)
 	var walk func(path, used []int)
 	walk = func(path, used []int) {
 		at := path[len(path)-1]
@@ -33,8 +41,9 @@ func (h *History) Cycles() map[string]int {
 				more := append(used[:len(used):len(used)], 1<<c)
 				switch {
 				case next == path[0]:
-					if kind := kindOf(more); out[kind] == 0 || len(more) < out[kind] {
-						out[kind] = len(more)
+					shortest := out[of[at]].Shortest
+					if kind := kindOf(more); shortest[kind] == 0 || len(more) < shortest[kind] {
+						shortest[kind] = len(more)
 					}
 				case !slices.Contains(path, next):
 					walk(append(path[:len(path):len(path)], next), more)
@@ -46,6 +55,32 @@ func (h *History) Cycles() map[string]int {
 		walk([]int{v}, nil)
 	}
 	return out
+}
+
+// components finds the parts without their cycles, and the part of each
+// transaction.
+func (h *History) components(edges [][]int) (out []Component, of []int) {
+	reach := make(relation, len(h.txns))
+	for i := range edges {
+		for j := range edges {
+			if edges[i][j] != 0 {
+				reach.add(i, j)
+			}
+		}
+	}
+	reach = reach.closed()
+	for i := range h.txns {
+		at := slices.IndexFunc(of, func(c int) bool { j := slices.Index(of, c); return reach.has(i, j) && reach.has(j, i) })
+		if at < 0 {
+			of = append(of, len(out))
+			out = append(out, Component{Shortest: map[string]int{}})
+		} else {
+			of = append(of, of[at])
+		}
+		c := &out[of[i]]
+		c.Txns = append(c.Txns, int32(h.txns[i].place))
+	}
+	return out, of
 }
 
 // kindOf names a cycle by its dependencies.

@@ -107,7 +107,8 @@ const maxLag = 24
 // attempt is one try of a transaction.
 type attempt struct {
 	view view
-	// must be in each view: what the process knows.
+	// known must be in the next view: what the process has seen and made, at
+	// levels that keep it in mind.
 	known view
 	mops  []Mop
 	// fresh attempts see all there is: after a conflict.
@@ -206,7 +207,9 @@ func (d *database) commit(a *attempt) bool {
 	at := d.latest() + 1
 	d.needs = append(d.needs, d.needed(a))
 	d.apply(a.mops, at)
-	a.known = a.known.join(a.view).join(only(at))
+	if a.known = a.known.join(a.view); d.view == prefixes {
+		a.known = a.known.join(view{prefix: at})
+	}
 	return true
 }
 
