@@ -14,6 +14,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/longfork"
 	"github.com/capstan-dev/capstan/checker/queue"
 	"github.com/capstan-dev/capstan/checker/sets"
+	"github.com/capstan-dev/capstan/checker/txn"
 	"github.com/capstan-dev/capstan/checker/weak"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/internal/nearest"
@@ -105,6 +106,9 @@ func suggestModel(h *history.History) (string, error) {
 			continue
 		}
 		fs[e.F] = true
+		if name := transactional(e.Value); name != "" {
+			return name, nil
+		}
 		numbers = numbers || e.F == "read" && e.Kind == history.OK && isNumber(e.Value, keyed)
 	}
 	switch {
@@ -128,6 +132,27 @@ func suggestModel(h *history.History) (string, error) {
 		return "total-queue", nil
 	}
 	return "", fmt.Errorf("the operations do not tell the model; give --model, one of %s", strings.Join(models(), ", "))
+}
+
+// transactional is the kind of transactions that a value suggests; empty if it
+// is none, or only reads.
+func transactional(v json.RawMessage) string {
+	var mops [][]json.RawMessage
+	if json.Unmarshal(v, &mops) != nil {
+		return ""
+	}
+	for _, m := range mops {
+		if len(m) != 3 {
+			return ""
+		}
+		switch string(m[0]) {
+		case `"append"`:
+			return txn.ListAppend
+		case `"w"`:
+			return txn.RWRegister
+		}
+	}
+	return ""
 }
 
 // isNumber says whether a value, behind its key, is a number.
