@@ -148,6 +148,9 @@ func (p *part) operations(s *scanner) error {
 	for {
 		switch c := s.gap(); c {
 		case 0:
+			if s.i < len(s.b) {
+				return errOdd // not the end, but a byte that is 0
+			}
 			return nil
 		case '[', ']', '(', ')':
 			s.i++
