@@ -171,10 +171,6 @@ func (n *campaign) compare(t *testing.T, w simulate.Workload, seed uint64) {
 		return
 	}
 	oracle := brute.New(l)
-	if shuffled(events) {
-		n.gaps["shuffled"]++
-		return
-	}
 	refuted := slices.Concat(out.Refuted, out.AlsoRefuted)
 	models := oracle.Allows()
 	for model, allowed := range oracle.Adya(1000) {
@@ -237,32 +233,6 @@ func implied(kind string, found map[string]int) bool {
 	for f := range found {
 		if adya.Implied(f)[kind] {
 			return true
-		}
-	}
-	return false
-}
-
-func shuffled(events []simulate.Event) bool {
-	place := map[[2]int32][2]int32{}
-	for _, e := range events {
-		if e.Type == simulate.Invoke {
-			for i, m := range e.Mops {
-				if m.Write {
-					place[[2]int32{m.Key, m.Value}] = [2]int32{int32(e.Index), int32(i)}
-				}
-			}
-		}
-	}
-	for _, e := range events {
-		for _, m := range e.Mops {
-			for i := range m.List {
-				for j := range i {
-					a, b := place[[2]int32{m.Key, m.List[j]}], place[[2]int32{m.Key, m.List[i]}]
-					if a[0] == b[0] && a[1] > b[1] {
-						return true
-					}
-				}
-			}
 		}
 	}
 	return false

@@ -268,10 +268,11 @@ func permute[T any](list []T, f func([]T)) {
 func (h *History) dsg(orders [][]element, happened uint) *dsg {
 	n := len(h.txns)
 	g := &dsg{ww: make(relation, n), wr: make(relation, n), rw: make(relation, n)}
-	for _, order := range orders {
+	for key, order := range orders {
 		for i := 1; i < len(order); i++ {
 			g.ww.add(order[i-1].by, order[i].by)
 		}
+		g.impossible = g.impossible || h.backward(int32(key), order)
 	}
 	for i := range h.txns[:h.oks] {
 		g.internal = g.internal || h.internal(&h.txns[i])
@@ -286,6 +287,27 @@ func (h *History) dsg(orders [][]element, happened uint) *dsg {
 		}
 	}
 	return g
+}
+
+// backward says whether values of one transaction stand in another order than
+// it wrote them.
+func (h *History) backward(key int32, order []element) bool {
+	for i := range h.txns {
+		var own []log.Value
+		for _, o := range h.txns[i].ops {
+			if o.write && o.key == key {
+				own = append(own, o.value)
+			}
+		}
+		for _, e := range order {
+			if e.by == i && e.value != own[0] {
+				return true
+			} else if e.by == i {
+				own = own[1:]
+			}
+		}
+	}
+	return false
 }
 
 // read adds the dependencies of a read of transaction t.

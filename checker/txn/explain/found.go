@@ -124,6 +124,9 @@ func (w wording) its(value, txn int) string { return w.txn(txn) + "'s version " 
 
 func (w wording) incompatible() string {
 	first := fmt.Sprintf("%s read key %s as %s", w.txn(0), w.key(), w.read(0, 0))
+	if m, ok := w.mop(1); ok && m.Fun == log.Append {
+		return fmt.Sprintf("%s, with %s before %s, but %s appended %s first.", first, w.value(0), w.value(1), w.txn(1), w.value(1))
+	}
 	second := fmt.Sprintf("%s read it as %s", w.txn(1), w.read(1, 1))
 	return first + ", but " + second + ": neither is the beginning of the other, so there is no order of the appends that both can have seen."
 }

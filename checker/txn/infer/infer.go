@@ -58,7 +58,8 @@ type Found struct {
 	//	dirty-update: the failed version, and the one after it
 	//	duplicate-elements: the element
 	//	incompatible-order: the first two elements that differ; log.Nil where
-	//	a list ends
+	//	a list ends. Or, if the second transaction wrote what the first read:
+	//	two elements in the order of the list, which it appended the other way
 	//	lost-update: the version that both read (the last element)
 	//	cyclic-versions: the versions of the cycle
 	//	internal: what was to be expected last, and what was read last

@@ -55,6 +55,9 @@ type versions struct {
 	// failed is the first version of a key whose transaction failed, garbage
 	// the first that nobody wrote; none if there is none.
 	failed, garbage []int32
+	// backward are the appends of a transaction that stand before an earlier
+	// one of its own.
+	backward []turn
 	// elsewhere are the writers of elements that are in odd lists only.
 	elsewhere map[element]int32
 }
@@ -64,6 +67,10 @@ type pending struct {
 	key, txn int32
 	value    log.Value
 }
+
+// turn is a version that a transaction appended and that stands after one
+// which it appended later.
+type turn struct{ key, txn, earlier, later int32 }
 
 type element struct {
 	key   int32
@@ -140,8 +147,9 @@ func (x *versions) writers() error {
 			if m.Fun != log.Append {
 				continue
 			}
-			if before := last[m.Key]; before > 0 {
-				x.intermediate[before-1] = true
+			before := last[m.Key] - 1
+			if before >= 0 {
+				x.intermediate[before] = true
 				last[m.Key] = 0
 			}
 			v, seen := x.version(m.Key, m.Value)
@@ -151,6 +159,9 @@ func (x *versions) writers() error {
 			}
 			if x.writer[v] != nobody {
 				return x.appendedTwice(m, x.writer[v], int32(t))
+			}
+			if v < before {
+				x.backward = append(x.backward, turn{m.Key, int32(t), before, v})
 			}
 			x.writer[v] = int32(t)
 			last[m.Key] = v + 1

@@ -27,9 +27,26 @@ func (x *versions) orders(f *infer.Finds) {
 			x.dirtyUpdates(f, key)
 		}
 	}
+	for _, b := range x.backward {
+		x.turned(f, b)
+	}
 	if len(x.l.Odd) > 0 {
 		x.oddLists(f)
 	}
+}
+
+// turned finds the appends of a transaction in a list in another order than its
+// own.
+func (x *versions) turned(f *infer.Finds, b turn) {
+	f.Add(adya.IncompatibleOrder, func() infer.Found {
+		first := x.first[b.key]
+		earlier, later := x.order[b.key][b.earlier-first], x.order[b.key][b.later-first]
+		reader, read := x.reader(b.key, int(b.earlier-first)+1)
+		return infer.Found{
+			Key: b.key, Txns: []int32{reader, b.txn}, Values: []log.Value{later, earlier},
+			Mops: []int32{read, x.appendOf(b.txn, b.key, earlier)},
+		}
+	})
 }
 
 // reader is the first ok transaction that read that many versions of a key or
