@@ -357,11 +357,13 @@ func (b *Board) HealAll(ctx context.Context) error {
 	return HealAll(ctx, b.c)
 }
 
-// HealAll brings a cluster back whatever was done to it, by whomever.
+// HealAll brings a cluster back whatever was done to it, by whomever. An error
+// that wraps cluster.ErrLapsed says that all is well now, and was not before:
+// an agent had died, or had healed by itself.
 func HealAll(ctx context.Context, c *cluster.Cluster) error {
 	var errs []error
 	say := func(what string, err error) {
-		if err != nil && !errors.Is(err, cluster.ErrLapsed) {
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
 	}

@@ -202,10 +202,13 @@ func (c *Cluster) Alive(ctx context.Context, nodes ...string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", n.Name, err)
 		}
-		if s.Running {
-			return nil
+		switch {
+		case !s.Running:
+			return c.obituary(ctx, n, s)
+		case n.agent != nil && n.agent.whyGone() != nil:
+			return fmt.Errorf("%w; the node has lost its network with it", n.agent.whyGone())
 		}
-		return c.obituary(ctx, n, s)
+		return nil
 	})
 }
 

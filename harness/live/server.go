@@ -250,7 +250,9 @@ func (s *Server) find(id int) (*Fault, error) {
 func (s *Server) healAll(*http.Request) (any, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), healTimeout)
 	defer cancel()
-	if err := s.nemesis.HealAll(ctx); err != nil {
+	if err := s.nemesis.HealAll(ctx); errors.Is(err, cluster.ErrLapsed) {
+		s.Log("%v", err)
+	} else if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()

@@ -23,17 +23,21 @@ const (
 func (s *system) Ready(ctx context.Context) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	var last error // what was wrong when there was still time
 	for {
 		err := s.ask(ctx)
 		if err == nil {
 			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
 		}
 		if dead := s.docker.Alive(ctx, s.names()...); dead != nil && ctx.Err() == nil {
 			return fmt.Errorf("wait for postgres: %w", dead)
 		}
 		select {
 		case <-ctx.Done():
-			return s.notReady(ctx, err)
+			return s.notReady(ctx, last)
 		case <-tick.C:
 		}
 	}
