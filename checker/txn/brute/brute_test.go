@@ -120,12 +120,17 @@ func record(events []simulate.Event, w simulate.Workload) *history.History {
 	return h
 }
 
-// inference is the one of the workload.
-func inference(w simulate.Workload) txn.Infer {
-	if w == simulate.ListAppend {
-		return append_.Infer
+// check judges a log, registers with assumptions; nil if there is nothing.
+func check(l *log.Log, w simulate.Workload, assume wr.Options) *txn.Outcome {
+	inference := append_.Infer
+	if w == simulate.RWRegister {
+		inference = func(l *log.Log) (*infer.Inference, error) { return wr.Infer(l, assume) }
 	}
-	return func(l *log.Log) (*infer.Inference, error) { return wr.Infer(l, wr.Options{}) }
+	out, err := txn.Check(context.Background(), l, inference)
+	if err != nil {
+		return nil
+	}
+	return out
 }
 
 // show writes a history for people.
@@ -166,8 +171,8 @@ func (n *campaign) compare(t *testing.T, w simulate.Workload, seed uint64) {
 	if err != nil {
 		t.Fatalf("seed %d: %v\n%s", seed, err, show(events, w))
 	}
-	out, err := txn.Check(context.Background(), l, inference(w))
-	if err != nil {
+	out := check(l, w, wr.Options{})
+	if out == nil {
 		return
 	}
 	oracle := brute.New(l)
@@ -195,8 +200,30 @@ func (n *campaign) compare(t *testing.T, w simulate.Workload, seed uint64) {
 			}
 		}
 	}
-	if w == simulate.ListAppend {
+	if w == simulate.RWRegister {
+		n.assume(t, seed, l, models, func() string { return show(events, w) })
+	} else {
 		n.compareCycles(t, seed, oracle.Components(), out, func() string { return show(events, w) })
+	}
+}
+
+// assume adds what each model makes sure of: then what is refuted must still be
+// so, and less is missed.
+func (n *campaign) assume(t *testing.T, seed uint64, l *log.Log, models map[string]bool, text func() string) {
+	for model, assume := range map[string]wr.Options{
+		"serializable":                {WritesFollowReads: true},
+		"snapshot-isolation":          {WritesFollowReads: true},
+		"strong-session-serializable": {WritesFollowReads: true, Sequential: true},
+		"strict-serializable":         {WritesFollowReads: true, Sequential: true, Linearizable: true},
+	} {
+		out := check(l, simulate.RWRegister, assume)
+		is := slices.Contains(slices.Concat(out.Refuted, out.AlsoRefuted), model)
+		switch {
+		case is && models[model]:
+			t.Errorf("seed %d: %+v: %s is refuted by %v, but there is an execution\n%s", seed, assume, model, slices.Sorted(maps.Keys(out.Counts)), text())
+		case !is && !models[model]:
+			n.gaps[model+", assumed"]++
+		}
 	}
 }
 

@@ -114,14 +114,27 @@ func accuse(t *testing.T, o simulate.Options, kept map[string]bool) {
 	if !slices.ContainsFunc(l.Txns, func(x log.Txn) bool { return x.Outcome == log.OK }) {
 		return // nothing to judge
 	}
-	// Each transaction reads before it writes, or not: no order of versions
-	// may be assumed but that of nil.
-	out := judge(t, l, o.Workload, wr.Options{})
-	for _, m := range slices.Concat(out.Refuted, out.AlsoRefuted) {
-		if kept[m] {
-			t.Errorf("%+v: %s is refuted by %v", o, m, slices.Sorted(maps.Keys(out.Counts)))
+	for _, assume := range assumptions(o.Workload, kept) {
+		out := judge(t, l, o.Workload, assume)
+		for _, m := range slices.Concat(out.Refuted, out.AlsoRefuted) {
+			if kept[m] {
+				t.Errorf("%+v, %+v: %s is refuted by %v", o, assume, m, slices.Sorted(maps.Keys(out.Counts)))
+			}
 		}
 	}
+}
+
+// assumptions are what may be assumed of registers, none and all, at a level.
+func assumptions(w simulate.Workload, kept map[string]bool) []wr.Options {
+	all := []wr.Options{{}}
+	if w == simulate.RWRegister && kept["update-atomic"] {
+		all = append(all, wr.Options{
+			WritesFollowReads: true,
+			Sequential:        kept["strong-session-serializable"],
+			Linearizable:      kept["strict-serializable"],
+		})
+	}
+	return all
 }
 
 // TestNoStronger: a level shows that it is no stronger than it says.
