@@ -191,8 +191,9 @@ func (c *Cluster) copyFiles(ctx context.Context, id string, files []File) error 
 	return nil
 }
 
-// Alive returns an error for every server of these nodes that is dead, with
-// its exit code and the last lines of its log. No nodes means all.
+// Alive returns an error for every one of these nodes whose server is dead, with
+// its exit code and the last lines of its log, or whose agent is. No nodes means
+// all.
 func (c *Cluster) Alive(ctx context.Context, nodes ...string) error {
 	return c.each(func(n *Node) error {
 		if n.ServerID == "" || len(nodes) > 0 && !slices.Contains(nodes, n.Name) {
