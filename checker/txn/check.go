@@ -75,7 +75,22 @@ func dependencies(l *log.Log, inf Infer) (*infer.Inference, *graph.Graph, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	return found, graph.New(len(l.Txns), barriers, found.Edges, process, realtime), nil
+	if found.Barriers > 0 {
+		shift(realtime, int32(len(l.Txns)), int32(found.Barriers))
+	}
+	return found, graph.New(len(l.Txns), found.Barriers+barriers, found.Edges, process, realtime), nil
+}
+
+// shift moves the barriers of edges, which are numbered from n, further back.
+func shift(edges []graph.Edge, n, by int32) {
+	for i, e := range edges {
+		if e.From >= n {
+			edges[i].From += by
+		}
+		if to := e.Head.To(); to >= n {
+			edges[i].Head = graph.NewHead(to+by, e.Head.Class())
+		}
+	}
 }
 
 // deadline says when the search is to stop.

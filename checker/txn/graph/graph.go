@@ -20,8 +20,8 @@ const (
 	Process
 	// Realtime: the first was completed before the second was invoked.
 	Realtime
-	// hop leads on through the barriers of real time, see Realtime edges. It
-	// belongs to the dependency that led to the barrier.
+	// hop leads on from a barrier, a vertex that is no transaction. It belongs
+	// to the dependency that led to the barrier.
 	hop
 )
 
@@ -68,7 +68,8 @@ type Edge struct {
 func NewEdge(from, to int32, c Class) Edge { return Edge{from, NewHead(to, c)} }
 
 // Graph has the edges of each vertex side by side (compressed sparse rows).
-// Vertices below Txns are transactions, the others barriers of real time.
+// Vertices below Txns are transactions. The others are barriers: an edge to one
+// stands for edges of its class to all transactions that hops lead to from there.
 type Graph struct {
 	Txns  int
 	start []int32 // by vertex, and the end of the last

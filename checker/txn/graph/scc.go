@@ -136,7 +136,7 @@ func (g *Graph) inside(of []int32) (sub *Graph, names []int32) {
 
 // alternating is the graph of walks in which no two anti-dependencies follow
 // one another: vertex 2v+1 is v after an anti-dependency, 2v after any other
-// edge.
+// edge. Hops keep what the edge before them was.
 func (g *Graph) alternating(allow Set) *Graph {
 	n := int32(g.Vertices())
 	p := &Graph{start: make([]int32, 1, 2*n+1), heads: make([]Head, 0, 2*len(g.heads))}
@@ -145,6 +145,8 @@ func (g *Graph) alternating(allow Set) *Graph {
 			for _, h := range g.From(v) {
 				switch anti := anti.Has(h.Class()); {
 				case !allow.Has(h.Class()) || anti && last == 1:
+				case h.Class() == hop:
+					p.heads = append(p.heads, NewHead(2*h.To()+last, hop))
 				case anti:
 					p.heads = append(p.heads, NewHead(2*h.To()+1, h.Class()))
 				default:

@@ -2,10 +2,12 @@ package graph
 
 import "slices"
 
-// anti are the anti-dependencies, data all dependencies but those of time.
+// anti are the anti-dependencies, data all dependencies but those of time. Hops
+// are in every class: they only lead on from where another edge led.
 const (
 	anti Set = 1<<RW | 1<<RWP
 	data     = anti | 1<<WW | 1<<WR
+	hops Set = 1 << hop
 )
 
 // spec is one class of cycles: Adya's thesis, section 4.2 to 4.4, and Elle's
@@ -62,7 +64,7 @@ func specs() []spec {
 		"snapshot-isolation": "strong-session-snapshot-isolation",
 		"repeatable-read":    "strong-session-serializable", "serializable": "strong-session-serializable",
 	})
-	strong := timed("-realtime", Of(Realtime, hop), map[string]string{
+	strong := timed("-realtime", Of(Realtime), map[string]string{
 		"read-uncommitted": "strong-read-uncommitted", "read-committed": "strong-read-committed",
 		"snapshot-isolation": "strong-snapshot-isolation",
 		"repeatable-read":    "strict-serializable", "serializable": "strict-serializable",
@@ -117,7 +119,7 @@ func Search(g *Graph, o Options) Cycles {
 	}
 	s.out.Components, s.out.Largest = int(count), slices.Max(sizes)
 	each := len(s.specs) / 3
-	for i, extra := range []Set{0, Of(Process), Of(Realtime, hop)} {
+	for i, extra := range []Set{0, Of(Process), Of(Realtime)} {
 		s.level(sub, names, component, extra, i*each, (i+1)*each)
 	}
 	return s.out
@@ -126,7 +128,7 @@ func Search(g *Graph, o Options) Cycles {
 // level looks for the classes from one to before another, which have edges of
 // data and the extra ones only: in what such edges make cycles of.
 func (s *search) level(g *Graph, names, component []int32, extra Set, from, to int) {
-	of, count := g.components(data | extra)
+	of, count := g.components(data | extra | hops)
 	if count == 0 {
 		return
 	}
@@ -273,9 +275,9 @@ func (s *search) partition(c spec) partition {
 	}
 	p := partition{allow: c.allow, alternate: c.alternate}
 	if c.alternate {
-		p.of, _ = s.g.alternating(c.allow).components(^Set(0))
+		p.of, _ = s.g.alternating(c.allow | hops).components(^Set(0))
 	} else {
-		p.of, _ = s.g.components(c.allow)
+		p.of, _ = s.g.components(c.allow | hops)
 	}
 	s.last = p
 	return p

@@ -93,15 +93,17 @@ func (s *search) closes(at int32, c spec) bool {
 // step is the state that an edge leads to, if it stays in the class.
 func (s *search) step(at int32, h Head, c spec, part partition) (int32, bool) {
 	class, to := h.Class(), h.To()
-	if !c.rest.Has(class) || c.alternate && at&1 == 1 && anti.Has(class) {
-		return 0, false
-	}
 	state := 4*to | at&2 | last(class)
-	if c.extra.Has(class) {
+	switch {
+	case class == hop:
+		state = 4*to | at&3
+	case !c.rest.Has(class) || c.alternate && at&1 == 1 && anti.Has(class):
+		return 0, false
+	case c.extra.Has(class):
 		state |= 2
 	}
 	if part.alternate {
-		return state, part.of[2*to+last(class)] == part.of[2*(at>>2)+at&1]
+		return state, part.of[2*to+state&1] == part.of[2*(at>>2)+at&1]
 	}
 	return state, part.of[to] == part.of[at>>2]
 }

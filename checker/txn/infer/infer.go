@@ -15,9 +15,11 @@ const None = -1
 type Inference struct {
 	// Edges are the dependencies between transactions, by their numbers in the
 	// log, without those of process and real time. No edge leads from a
-	// transaction to itself.
-	Edges []graph.Edge
-	Found Finds
+	// transaction to itself. So many Barriers come behind the transactions, see
+	// graph.Graph.
+	Edges    []graph.Edge
+	Barriers int
+	Found    Finds
 	// Open says what could not be inferred in full, and why: of that no verdict
 	// may say valid.
 	Open []string

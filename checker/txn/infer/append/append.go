@@ -7,7 +7,6 @@ package append
 import (
 	"fmt"
 
-	"github.com/capstan-dev/capstan/checker/txn/graph"
 	"github.com/capstan-dev/capstan/checker/txn/infer"
 	"github.com/capstan-dev/capstan/checker/txn/log"
 )
@@ -24,7 +23,7 @@ func Infer(l *log.Log) (*infer.Inference, error) {
 	out := &infer.Inference{Evidence: x.evidence}
 	x.orders(&out.Found)
 	x.transactions(&out.Found)
-	out.Edges = x.edges()
+	out.Edges, out.Barriers = x.edges()
 	return out, nil
 }
 
@@ -307,67 +306,6 @@ func (x *versions) top(key int32) int32 {
 		return none
 	}
 	return x.committed[x.first[key+1]-1]
-}
-
-// edges are the dependencies.
-func (x *versions) edges() []graph.Edge {
-	edges := make([]graph.Edge, 0, len(x.writer)+len(x.l.Mops))
-	add := func(from, to int32, c graph.Class) {
-		if from != to {
-			edges = append(edges, graph.NewEdge(from, to, c))
-		}
-	}
-	for k := range x.order {
-		before := int32(none)
-		for v := x.first[k]; v < x.first[k+1]; v++ {
-			if x.committed[v] != v {
-				continue
-			}
-			if before != none {
-				add(x.writer[before], x.writer[v], graph.WW)
-			}
-			before = v
-		}
-		if before != none {
-			for _, p := range x.pendingOf(int32(k)) {
-				add(x.writer[before], p.txn, graph.WW)
-			}
-		}
-	}
-	for t := range x.l.Txns {
-		if x.l.Txns[t].Outcome != log.OK {
-			continue
-		}
-		for _, m := range x.l.Of(int32(t)) {
-			switch m.Fun {
-			case log.List:
-				x.readEdges(int32(t), m, add)
-			case log.Odd:
-				if w := x.oddWriter(m); w != nobody {
-					add(w, int32(t), graph.WR)
-				}
-			}
-		}
-	}
-	return edges
-}
-
-// readEdges are the dependencies of a read.
-func (x *versions) readEdges(t int32, m log.Mop, add func(from, to int32, c graph.Class)) {
-	if last := x.last(m); last != none {
-		w := x.writer[last]
-		if w == t {
-			return // what overwrites its own version is a ww already
-		}
-		add(w, t, graph.WR)
-	}
-	if next := x.next(m); next != none {
-		add(t, x.writer[next], graph.RW)
-		return
-	}
-	for _, p := range x.pendingOf(m.Key) {
-		add(t, p.txn, graph.RW)
-	}
 }
 
 // oddWriter is who appended the last element of an odd list, unless it failed.
