@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,50 +175,52 @@ func numbers(s string) []int32 {
 	return out
 }
 
-// plant writes the events of a recipe, now, with keys of its own.
+// plant puts a recipe here, with keys and processes of its own.
 func (s *simulation) plant(p plant) error {
-	var now time.Duration
-	if len(s.queue) > 0 {
-		now = s.queue[0].due
-	}
 	keys := map[string]int32{}
-	out := Planted{Anomaly: p.anomaly}
-	end := func(t planted) error {
-		out.Transactions = append(out.Transactions, s.events)
-		if t.fails {
-			return s.event(now, s.Processes+t.process, Fail, s.bind(t, keys))
-		}
-		return s.event(now, s.Processes+t.process, OK, s.bind(t, keys))
+	ends, err := s.play(p, keys)
+	if err != nil {
+		return err
 	}
-	var long []planted
-	for _, round := range p.rounds {
-		for _, t := range round {
-			if err := s.event(now, s.Processes+t.process, Invoke, s.bind(t, keys)); err != nil {
-				return err
-			}
-		}
-		for _, t := range round {
-			if t.long {
-				long = append(long, t)
-			} else if err := end(t); err != nil {
-				return err
-			}
-		}
-	}
-	for _, t := range long {
-		if err := end(t); err != nil {
-			return err
-		}
-	}
-	for _, k := range keys {
-		out.Keys = append(out.Keys, k)
-	}
-	slices.Sort(out.Keys)
+	out := Planted{Anomaly: p.anomaly, Transactions: ends, Keys: slices.Sorted(maps.Values(keys))}
 	for i := range p.processes() {
 		out.Processes = append(out.Processes, s.Processes+i)
 	}
 	s.planted = append(s.planted, out)
 	return nil
+}
+
+// play writes the events of a recipe, a millisecond apart, and gives the
+// indexes of its completions.
+func (s *simulation) play(p plant, keys map[string]int32) (ends []int, err error) {
+	event := func(t planted, is Type) {
+		if is != Invoke {
+			ends = append(ends, s.events)
+		}
+		if err == nil {
+			s.shift += time.Millisecond
+			err = s.event(s.now, s.Processes+t.process, is, s.bind(t, keys))
+		}
+	}
+	end := func(txns []planted) {
+		for _, t := range txns {
+			if t.fails {
+				event(t, Fail)
+			} else {
+				event(t, OK)
+			}
+		}
+	}
+	var long []planted
+	for _, round := range p.rounds {
+		for _, t := range round {
+			event(t, Invoke)
+		}
+		end(slices.DeleteFunc(slices.Clone(round), func(t planted) bool { return t.long }))
+		long = append(long, slices.DeleteFunc(slices.Clone(round), func(t planted) bool { return !t.long })...)
+	}
+	end(long)
+	return ends, err
 }
 
 // bind gives a transaction real keys.

@@ -122,6 +122,9 @@ type simulation struct {
 	stride  int // between the processes of a client
 	plants  []plant
 	planted []Planted
+	// now is the time of the last event, without what plants took, which is
+	// added to all later ones.
+	now, shift time.Duration
 }
 
 // client runs one transaction after the other.
@@ -194,8 +197,9 @@ func (s *simulation) delay() time.Duration { return 1 + time.Duration(s.rng.Uint
 
 // event writes a line.
 func (s *simulation) event(at time.Duration, process int, t Type, mops []Mop) error {
-	e := Event{Index: s.events, Time: at, Process: process, Type: t, Mops: mops}
+	e := Event{Index: s.events, Time: at + s.shift, Process: process, Type: t, Mops: mops}
 	s.events++
+	s.now = at
 	return s.emit(&e)
 }
 
