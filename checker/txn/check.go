@@ -32,6 +32,7 @@ func Check(ctx context.Context, l *log.Log, inf Infer) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	out.Open = append(out.Open, found.Open...)
 	for kind, n := range found.Found.Counts {
 		out.Counts[kind] += n
 	}
@@ -119,6 +120,9 @@ func (o *Outcome) cycles(c graph.Cycles, found *infer.Inference) {
 			}
 		}
 		o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: cycle.Kind, Cycle: &infer.Cycle{Steps: steps}})
+	}
+	for _, kind := range c.Longer {
+		o.Notes = append(o.Notes, kind+": there may be a shorter cycle than the one told")
 	}
 	refuted := map[string]bool{}
 	v := adya.Judge(o.kinds())

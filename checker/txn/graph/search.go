@@ -93,6 +93,8 @@ type Cycles struct {
 	Exists []string
 	// Open are the classes which may exist besides.
 	Open []string
+	// Longer are the classes of which there may be a shorter cycle.
+	Longer []string
 	// Components counts the strongly connected components, Largest are the
 	// transactions of the largest one.
 	Components, Largest int
@@ -176,6 +178,7 @@ func (s *search) class(at int) {
 		return
 	}
 	part := s.partition(c)
+	began := s.pops
 	for v := range int32(s.g.Txns) {
 		component := s.component[v]
 		if over[component] {
@@ -192,6 +195,11 @@ func (s *search) class(at int) {
 			limit := int32(1<<31 - 1)
 			if b := best[component]; b != nil {
 				limit = int32(b.length()) - 1
+				if s.pops-began > enough {
+					over[component] = true
+					s.longer(c.name)
+					break
+				}
 			}
 			if w := s.shortest(v, h, c, part, limit); w != nil && w.simple() {
 				best[component] = w
@@ -203,6 +211,15 @@ func (s *search) class(at int) {
 		}
 	}
 	s.report(c, best, open)
+}
+
+// enough states were looked at for a class to take the shortest cycle so far.
+const enough = 1 << 26
+
+func (s *search) longer(name string) {
+	if !slices.Contains(s.out.Longer, name) {
+		s.out.Longer = append(s.out.Longer, name)
+	}
 }
 
 func (s *search) has(classes Set) bool {

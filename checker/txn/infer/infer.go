@@ -4,6 +4,8 @@
 package infer
 
 import (
+	"maps"
+
 	"github.com/capstan-dev/capstan/checker/txn/graph"
 	"github.com/capstan-dev/capstan/checker/txn/log"
 )
@@ -92,4 +94,13 @@ func (f *Finds) Add(kind string, make func() Found) {
 	found := make()
 	found.Kind = kind
 	f.All = append(f.All, found)
+}
+
+// Merge takes over what others found, which are of other kinds.
+func (f *Finds) Merge(o *Finds) {
+	if f.Counts == nil {
+		f.Counts = map[string]int{}
+	}
+	maps.Copy(f.Counts, o.Counts)
+	f.All = append(f.All, o.All...)
 }

@@ -66,6 +66,11 @@ func parts(f io.ReaderAt, size int64, n int) (*Log, error) {
 	var wg sync.WaitGroup
 	for i := range ps {
 		wg.Go(func() {
+			defer func() {
+				if recover() != nil { // ours; the general reader goes on
+					errs[i] = errOdd
+				}
+			}()
 			ps[i] = &part{b: newBuilder()}
 			errs[i] = ps[i].read(f, cuts[i], cuts[i+1])
 		})

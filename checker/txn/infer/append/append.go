@@ -21,10 +21,28 @@ func Infer(l *log.Log) (*infer.Inference, error) {
 	}
 	x.commit()
 	out := &infer.Inference{Evidence: x.evidence}
+	var reads infer.Finds
+	wait := beside(func() { x.transactions(&reads) })
 	x.orders(&out.Found)
-	x.transactions(&out.Found)
 	out.Edges, out.Barriers = x.edges()
+	wait()
+	out.Found.Merge(&reads)
 	return out, nil
+}
+
+// beside runs a function in a goroutine of its own. The caller waits for it, and
+// panics if it did.
+func beside(f func()) (wait func()) {
+	done := make(chan any)
+	go func() {
+		defer func() { done <- recover() }()
+		f()
+	}()
+	return func() {
+		if p := <-done; p != nil {
+			panic(p)
+		}
+	}
 }
 
 // nobody wrote an element.
@@ -298,14 +316,6 @@ func (x *versions) nextFrom(key, v int32) int32 {
 		}
 	}
 	return none
-}
-
-// top is the last committed version of a key that was observed, or none.
-func (x *versions) top(key int32) int32 {
-	if x.first[key] == x.first[key+1] {
-		return none
-	}
-	return x.committed[x.first[key+1]-1]
 }
 
 // oddWriter is who appended the last element of an odd list, unless it failed.
