@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -83,8 +84,10 @@ func (k kind) outcome() Outcome {
 const chunk = 1 << 20
 
 // read reads the operations between two places of a file that are boundaries.
-func (p *part) read(f io.ReaderAt, from, to int64) error {
+// room is how many bytes of operations the arrays are to have room for.
+func (p *part) read(f io.ReaderAt, from, to, room int64) error {
 	buf, have := make([]byte, chunk), 0
+	begin := from
 	for {
 		want := min(int64(len(buf)-have), to-from)
 		n, err := f.ReadAt(buf[have:have+int(want)], from)
@@ -100,6 +103,9 @@ func (p *part) read(f io.ReaderAt, from, to int64) error {
 		if err := p.operations(&scanner{b: buf[:whole]}); err != nil {
 			return err
 		}
+		if begin == from-int64(n) && n > 0 {
+			p.b.reserve(float64(room) / float64(n))
+		}
 		if from >= to {
 			return nil
 		}
@@ -108,6 +114,13 @@ func (p *part) read(f io.ReaderAt, from, to int64) error {
 			buf = append(buf, make([]byte, len(buf))...)
 		}
 	}
+}
+
+// reserve makes room for so many times what there is, and a little more.
+func (b *builder) reserve(times float64) {
+	const spare = 1.05
+	b.log.Txns = slices.Grow(b.log.Txns, int(float64(len(b.log.Txns))*times*spare))
+	b.log.Mops = slices.Grow(b.log.Mops, int(float64(len(b.log.Mops))*times*spare))
 }
 
 // boundary is the place of the first operation that begins a line after from;

@@ -72,7 +72,11 @@ func parts(f io.ReaderAt, size int64, n int) (*Log, error) {
 				}
 			}()
 			ps[i] = &part{b: newBuilder()}
-			errs[i] = ps[i].read(f, cuts[i], cuts[i+1])
+			room := cuts[i+1] - cuts[i]
+			if i == 0 {
+				room = size // all others are joined to it
+			}
+			errs[i] = ps[i].read(f, cuts[i], cuts[i+1], room)
 		})
 	}
 	wg.Wait()
