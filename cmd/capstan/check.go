@@ -18,6 +18,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/linear"
 	"github.com/capstan-dev/capstan/checker/stale"
 	"github.com/capstan-dev/capstan/checker/strength"
+	"github.com/capstan-dev/capstan/checker/txn"
 	"github.com/capstan-dev/capstan/checker/txn/adya"
 	"github.com/capstan-dev/capstan/checker/weak"
 	"github.com/capstan-dev/capstan/history"
@@ -200,7 +201,7 @@ func (a *app) checkFile(path string, o checkOptions) (reports.Results, error) {
 		run.Results.File = path
 		return run.Results, err
 	}
-	if isIsolation(o.model) {
+	if isIsolation(o.model) && o.model != txn.ClosedPredicate {
 		return a.checkIsolation(path, o)
 	}
 	h, _, readErr := history.Open(path)

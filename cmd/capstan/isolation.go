@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -27,6 +28,9 @@ func isolationModels() []model {
 		}},
 		{txn.RWRegister, "transactions of [:w k v] and [:r k v]", func(o checkOptions) (checker.Checker, error) {
 			return isolationOf(txn.RWRegister, o)
+		}},
+		{txn.ClosedPredicate, "an init {k v}, and transactions of [:insert k v], [:delete k], [:w k v], [:r k v] and [:rp predicate {k v}]", func(o checkOptions) (checker.Checker, error) {
+			return txn.NewClosedPredicate(o.consistency)
 		}},
 	}
 }
@@ -97,6 +101,8 @@ func (a *app) checkIsolation(path string, o checkOptions) (reports.Results, erro
 		res.Reason = err.Error()
 		return res, err
 	}
+	// The collector works harder near the bound rather than that it is passed.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(o.memory / 10 * 9))
 	l, readErr := log.Open(path)
 	if l == nil {
 		res.Reason = readErr.Error()

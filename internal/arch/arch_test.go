@@ -29,6 +29,7 @@ var layers = [][]string{
 	{"checker/linear/kv"},
 	{"checker/txn/log", "checker/txn/graph", "checker/txn/adya"},
 	{"checker/txn/infer"},
+	{"checker/txn/predicate"},
 	{"checker/txn/explain"},
 	{"checker", "workloads/gen", "cluster", "plan"},
 	{"cluster/agent/host/lossy"},

@@ -68,7 +68,7 @@ func (t *Teller) dependency(s infer.Step, a, b string) string {
 	case s.Class == graph.WR && t.appends(s.FromMop):
 		return fmt.Sprintf("%s read key %s as %s, seeing %s's append of %s", b, key, t.seen(s.ToMop, s.Value), a, t.value(s.Value))
 	case s.Class == graph.WR && t.predicate(s.ToMop):
-		return fmt.Sprintf("%s read %s, which must have looked at the version of key %s that %s left, %s%s", b, t.seen(s.ToMop, s.Value), key, a, t.version(s.Value), reason(s.Why))
+		return fmt.Sprintf("%s ran %s, which must have looked at the version of key %s that %s left, %s%s", b, t.seen(s.ToMop, s.Value), key, a, t.version(s.Value), reason(s.Why))
 	case s.Class == graph.WR:
 		return fmt.Sprintf("%s read key %s as %s, which %s wrote%s", b, key, t.value(s.Value), a, reason(s.Why))
 	case s.Class == graph.RW && t.appends(s.ToMop):
@@ -76,7 +76,7 @@ func (t *Teller) dependency(s infer.Step, a, b string) string {
 	case s.Class == graph.RW:
 		return fmt.Sprintf("%s read key %s as %s, and %s overwrote that: it %s%s", a, key, t.version(s.Value), b, t.wrote(s.ToMop, key, s.Next), reason(s.Why))
 	case s.Class == graph.RWP:
-		return fmt.Sprintf("%s read %s, which looked at key %s as %s, and %s changed whether it matches: it %s%s", a, t.seen(s.FromMop, s.Value), key, t.version(s.Value), b, t.wrote(s.ToMop, key, s.Next), reason(s.Why))
+		return fmt.Sprintf("%s ran %s, which looked at key %s as %s, and %s changed whether it matches: it %s%s", a, t.seen(s.FromMop, s.Value), key, t.version(s.Value), b, t.wrote(s.ToMop, key, s.Next), reason(s.Why))
 	}
 	return ""
 }

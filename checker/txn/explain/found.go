@@ -36,7 +36,7 @@ func (t *Teller) found(f *infer.Found) string {
 	case adya.CyclicVersions:
 		return w.cyclic()
 	case adya.PredicateReadMiss:
-		return fmt.Sprintf("%s read %s, which does not have key %s, though every version of that key matches.", w.txn(0), w.read(0, 0), w.key())
+		return fmt.Sprintf("%s ran %s, which does not have key %s, though every version of that key matches.", w.txn(0), w.read(0, 0), w.key())
 	case adya.GarbageRead:
 		return fmt.Sprintf("%s read key %s as %s, with %s, which nobody wrote.", w.txn(0), w.key(), w.read(0, 0), w.value(0))
 	}

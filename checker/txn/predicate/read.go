@@ -1,0 +1,277 @@
+// Package predicate infers dependencies between transactions that read by
+// predicates, in a closed universe: all versions of all keys are known, so what
+// a predicate read did not return tells which version it looked at. After
+// Elle's closed-predicate workload (Kingsbury); predicate dependencies as in
+// Adya, Weak Consistency (1999), sections 3.1.2 and 4.4.
+package predicate
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/capstan-dev/capstan/checker/txn/infer"
+	"github.com/capstan-dev/capstan/checker/txn/log"
+	"github.com/capstan-dev/capstan/history"
+)
+
+// Universe is a history of transactions with predicate reads, and all versions
+// of its keys.
+type Universe struct {
+	Log   *log.Log
+	keys  []key
+	reads map[int32]answer // of predicates, by micro-operation
+	key   map[string]int32
+	text  map[string]log.Value
+	init  int32 // the transaction that made the universe; None
+	// unborn and dead are how those versions are told.
+	unborn, dead log.Value
+}
+
+// version is one that a key had.
+type version struct {
+	value         log.Value
+	txn, mop      int32 // None: it was there from the beginning, which is unborn
+	alive, failed bool
+	inner         bool // its transaction replaced it
+}
+
+// key has its versions: the first came before all others, among which no order
+// is known.
+type key struct{ versions []version }
+
+// answer is what a predicate read returned.
+type answer struct {
+	test  test
+	found map[int32]log.Value
+}
+
+// test is a predicate.
+type test struct {
+	f    string // true, = or mod
+	args []json.RawMessage
+}
+
+// matches says whether a value, as JSON, fulfils it.
+func (t test) matches(value string) bool {
+	switch t.f {
+	case "true":
+		return true
+	case "=":
+		return string(t.args[0]) == value
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	m, err1 := strconv.ParseInt(string(t.args[0]), 10, 64)
+	r, err2 := strconv.ParseInt(string(t.args[1]), 10, 64)
+	return err == nil && err1 == nil && err2 == nil && m != 0 && ((n%m)+m)%m == r
+}
+
+func parseTest(b json.RawMessage) (t test, err error) {
+	var list []json.RawMessage
+	if json.Unmarshal(b, &list) != nil {
+		list = []json.RawMessage{b}
+	}
+	if len(list) > 0 {
+		t = test{strings.Trim(string(list[0]), `":`), list[1:]}
+	}
+	if want, ok := map[string]int{"true": 0, "=": 1, "mod": 2}[t.f]; !ok || want != len(t.args) {
+		return t, fmt.Errorf("predicate %.60s: want true, [= v] or [mod m r]", b)
+	}
+	if m, _ := strconv.ParseInt(string(slices.Concat(t.args, []json.RawMessage{[]byte("1")})[0]), 10, 64); t.f == "mod" && m <= 0 {
+		return t, fmt.Errorf("predicate %.60s: want a modulus above 0", b)
+	}
+	return t, nil
+}
+
+// Read takes in a history: an init operation whose value has the initial values
+// of keys, and transactions of [insert k v], [delete k], [w k v], [r k v] and
+// [rp predicate {k v ...}].
+func Read(h *history.History) (*Universe, error) {
+	pairs, err := history.Pairs(h)
+	if err != nil {
+		return nil, err
+	}
+	u := &Universe{Log: &log.Log{Nodes: []string{""}, Events: len(h.Events)}, reads: map[int32]answer{}, key: map[string]int32{}, text: map[string]log.Value{}, init: infer.None}
+	u.unborn, u.dead = u.value("unborn"), u.value("dead")
+	at := map[*history.Event]int32{}
+	for i := range h.Events {
+		at[&h.Events[i]] = int32(i)
+	}
+	timeless := h.Timeless()
+	slices.SortStableFunc(pairs, func(a, b history.Pair) int { return done(a, at) - done(b, at) })
+	for _, p := range pairs {
+		if err := u.transaction(p, at, timeless); err != nil {
+			return nil, err
+		}
+	}
+	return u, u.versions()
+}
+
+// done is the position of a pair's completion; those without one come last.
+func done(p history.Pair, at map[*history.Event]int32) int {
+	if p.Complete == nil {
+		return math.MaxInt32 + int(at[p.Invoke])
+	}
+	return int(at[p.Complete])
+}
+
+func (u *Universe) transaction(p history.Pair, at map[*history.Event]int32, timeless bool) error {
+	e := p.Complete
+	if e == nil || p.Outcome() == history.Info && p.Invoke != nil || len(e.Value) == 0 {
+		e = p.Invoke
+	}
+	x := log.Txn{Invoke: log.Never, Complete: log.Never, InvokeIndex: log.Never, CompleteIndex: log.Never, Process: int32(e.Process), First: int32(len(u.Log.Mops))}
+	x.Outcome = map[history.Kind]log.Outcome{history.OK: log.OK, history.Fail: log.Fail}[p.Outcome()]
+	if k := p.Outcome(); k != history.OK && k != history.Fail {
+		x.Outcome = log.Info
+	}
+	x.Node = u.node(e.Node)
+	if i := p.Invoke; i != nil {
+		x.Invoke, x.InvokeIndex = at[i], int32(i.Index)
+	}
+	if c := p.Complete; c != nil {
+		x.Complete, x.CompleteIndex = at[c], int32(c.Index)
+	}
+	if !timeless {
+		if p.Invoke != nil {
+			x.Start = p.Invoke.Time
+		}
+		if p.Complete != nil {
+			x.End = p.Complete.Time
+		}
+	}
+	if e.F == "init" && u.init == infer.None && x.Outcome != log.Fail {
+		u.init = int32(len(u.Log.Txns))
+	}
+	if err := u.mops(e, x.Outcome); err != nil {
+		return fmt.Errorf("event %d: %w", e.Index, err)
+	}
+	x.Last = int32(len(u.Log.Mops))
+	u.Log.Txns = append(u.Log.Txns, x)
+	return nil
+}
+
+func (u *Universe) node(name string) int32 {
+	at := slices.Index(u.Log.Nodes, name)
+	if at < 0 {
+		at = len(u.Log.Nodes)
+		u.Log.Nodes = append(u.Log.Nodes, name)
+	}
+	return int32(at)
+}
+
+// mops takes in the micro-operations of a transaction, or the values of init.
+func (u *Universe) mops(e *history.Event, o log.Outcome) error {
+	if e.F == "init" {
+		var values map[string]json.RawMessage
+		if err := json.Unmarshal(e.Value, &values); err != nil {
+			return fmt.Errorf("init has the value %.60s, want a map of keys to values", e.Value)
+		}
+		for _, k := range slices.Sorted(maps.Keys(values)) {
+			u.add(log.Insert, u.named(k), u.value(string(values[k])))
+		}
+		return nil
+	}
+	var steps [][]json.RawMessage
+	if err := json.Unmarshal(e.Value, &steps); err != nil {
+		return fmt.Errorf("value %.60s: want a list of [f key value], [delete key] or [rp predicate found]", e.Value)
+	}
+	for _, s := range steps {
+		if err := u.mop(s, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *Universe) mop(s []json.RawMessage, o log.Outcome) error {
+	f := ""
+	if len(s) > 1 {
+		f = strings.Trim(string(s[0]), `":`)
+	}
+	switch {
+	case f == "delete":
+		u.add(log.Delete, u.named(name(s[1])), u.dead)
+	case len(s) != 3:
+		return fmt.Errorf("micro-operation %s: want [insert k v], [delete k], [w k v], [r k v] or [rp predicate found]", s)
+	case f == "insert":
+		u.add(log.Insert, u.named(name(s[1])), u.value(string(s[2])))
+	case f == "w":
+		u.add(log.Write, u.named(name(s[1])), u.value(string(s[2])))
+	case f == "r" && o == log.OK:
+		u.add(log.Read, u.named(name(s[1])), u.value(string(s[2])))
+	case f == "r":
+		u.add(log.Blind, u.named(name(s[1])), log.Nil)
+	case f == "rp":
+		return u.predicate(s, o)
+	default:
+		return fmt.Errorf("micro-operation %s: want [insert k v], [delete k], [w k v], [r k v] or [rp predicate found]", s)
+	}
+	return nil
+}
+
+func (u *Universe) predicate(s []json.RawMessage, o log.Outcome) error {
+	t, err := parseTest(s[1])
+	if err != nil || o != log.OK {
+		return err
+	}
+	found := map[string]json.RawMessage{}
+	if err := json.Unmarshal(s[2], &found); err != nil {
+		return fmt.Errorf("predicate read found %.60s, want a map of keys to values", s[2])
+	}
+	a := answer{t, map[int32]log.Value{}}
+	for _, k := range slices.Sorted(maps.Keys(found)) {
+		a.found[u.named(k)] = u.value(string(found[k]))
+	}
+	u.reads[int32(len(u.Log.Mops))] = a
+	text := fmt.Sprintf("rp %s %s", s[1], s[2])
+	u.add(log.Predicate, infer.None, u.textValue(strings.NewReplacer(`"`, "", ",", " ", ":", " ").Replace(text)))
+	return nil
+}
+
+func (u *Universe) add(f log.Fun, key int32, v log.Value) {
+	u.Log.Mops = append(u.Log.Mops, log.Mop{Fun: f, Key: key, Value: v})
+}
+
+// name is a key: 5 and "5" are the same, for the keys of JSON objects are texts.
+func name(b json.RawMessage) string {
+	var s string
+	if json.Unmarshal(b, &s) == nil {
+		return s
+	}
+	return string(b)
+}
+
+func (u *Universe) named(name string) int32 {
+	k, ok := u.key[name]
+	if !ok {
+		k = int32(len(u.Log.Keys))
+		u.key[name] = k
+		u.Log.Keys, u.Log.Longest = append(u.Log.Keys, name), append(u.Log.Longest, nil)
+	}
+	return k
+}
+
+func (u *Universe) value(text string) log.Value {
+	if n, err := strconv.ParseInt(text, 10, 32); err == nil && n >= 0 && strconv.FormatInt(n, 10) == text {
+		return log.Value(n)
+	}
+	if text == "null" {
+		return log.Nil
+	}
+	return u.textValue(text)
+}
+
+func (u *Universe) textValue(text string) log.Value {
+	v, ok := u.text[text]
+	if !ok {
+		u.Log.Texts = append(u.Log.Texts, text)
+		v = log.Value(-1 - len(u.Log.Texts))
+		u.text[text] = v
+	}
+	return v
+}
