@@ -34,6 +34,8 @@ type witness struct {
 	Boxes   []box
 	Ticks   []tick
 	Bands   []band
+	// Cycle is its dependencies, if it is a cycle of transactions.
+	Cycle *cycle
 }
 
 type lane struct {
@@ -61,11 +63,12 @@ func witnesses(checks []checker.Result, windows []history.Window, ops []operatio
 	}
 	var all []witness
 	for _, c := range checks {
+		cycles := pictures(c)
 		for n, a := range c.Anomalies {
 			if n == maxAnomalies {
 				break
 			}
-			w := witness{Check: c.Name, Kind: clean(a.Kind), Key: clean(a.Key), Text: clean(a.Text), Cascade: a.Cascade}
+			w := witness{Check: c.Name, Kind: clean(a.Kind), Key: clean(a.Key), Text: clean(a.Text), Cascade: a.Cascade, Cycle: cycles[n]}
 			seen := map[int]bool{}
 			for _, e := range a.Events {
 				if i, ok := byIndex[e]; ok && !seen[i] {

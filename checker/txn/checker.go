@@ -90,6 +90,8 @@ type Figures struct {
 	Prohibited []string `json:"prohibited"`
 	Models
 	Open []string `json:"open,omitempty"`
+	// Pictures are the cycles among the anomalies, for drawing.
+	Pictures []explain.Picture `json:"pictures,omitempty"`
 }
 
 // Models are the models of isolation in the light of what was found.
@@ -117,21 +119,21 @@ func (c *Isolation) figures(o *Outcome) Figures {
 func (c *Isolation) result(l *log.Log, o *Outcome, teller *explain.Teller) (checker.Result, error) {
 	f := c.figures(o)
 	res := checker.Result{Notes: c.notes(o, f)}
-	first := -1 // the worst anomaly that is forbidden
-	for i, a := range o.Anomalies {
-		if slices.Contains(f.Prohibited, a.Kind) && first < 0 {
-			first = i
-		}
+	forbidden := func(a infer.Anomaly) bool { return slices.Contains(f.Prohibited, a.Kind) }
+	first := slices.IndexFunc(o.Anomalies, forbidden)
+	anomalies := slices.Clone(o.Anomalies)
+	if first > 0 { // the worst that is forbidden comes first
+		anomalies = slices.Insert(slices.Delete(anomalies, first, first+1), 0, o.Anomalies[first])
+	}
+	for _, a := range anomalies {
 		res.Anomalies = append(res.Anomalies, anomaly(l, a, teller))
 	}
+	f.Pictures = teller.Pictures(anomalies)
 	all := fmt.Sprintf("%d transactions", o.OK+o.Info+o.Fail)
 	switch {
 	case first >= 0:
 		res.Verdict = checker.Invalid
 		res.Reason = fmt.Sprintf("not %s: %s in %s", strings.Join(o.Refuted, ", not "), counted(f.AnomalyTypes, o.Counts), all)
-		if first > 0 { // forbidden ones first
-			res.Anomalies = append([]checker.Anomaly{res.Anomalies[first]}, slices.Delete(res.Anomalies, first, first+1)...)
-		}
 	case len(o.Open) > 0:
 		res.Verdict, res.Reason = checker.Unknown, o.Open[0]
 	default:
