@@ -84,8 +84,9 @@ func (b *builder) pair(p history.Pair, places map[int]int32) (Txn, error) {
 	t.First = int32(len(b.log.Mops))
 	if value != nil || t.Outcome == OK {
 		if err := b.mops(&scanner{b: value}, t.Outcome == OK); err != nil {
-			return t, fmt.Errorf("event %d (%s %s): the value is %.60q, want a list of micro-operations like [\"append\",5,1], [\"w\",5,1] and [\"r\",5,...]",
-				at.Index, at.Kind, at.F, value)
+			return t, &ValueError{Position: int(places[at.Index]), Msg: fmt.Sprintf(
+				`event %d (%s %s): the value is %.60q, want a list of micro-operations like ["append",5,1], ["w",5,1] and ["r",5,...]`,
+				at.Index, at.Kind, at.F, value)}
 		}
 	}
 	t.Last = int32(len(b.log.Mops))

@@ -123,3 +123,19 @@ func TestForms(t *testing.T) {
 		}
 	}
 }
+
+func TestErrorsTellThePlace(t *testing.T) {
+	for text, want := range map[string]string{
+		"{:type :ok, :process 0, :f :txn, :value [[:append 1 2]]}\n\n{:type :ok, :process 0, :f :txn, :value [[:inc 1 2]]}": `:3: event 1 (ok txn): the value is "[[\"inc\",1,2]]", want a list of micro-operations`,
+		"{:type :ok, :process 0, :f :txn, :value nil}":                                       `:1: event 0 (ok txn)`,
+		"{:type :ok, :process 0, :f :txn, :value 5} {:type :ok, :process 0, :f :txn}":        `history: event 0 (ok txn)`,
+		"{:type :ok, :process 0, :f :txn, :value [[:r 1 2]":                                  `:1:`,
+		"{:type :invoke, :process 0, :f :txn}\n{:type :invoke, :process 0, :f :txn}":         "invokes again",
+		"{:type :ok, :process 0, :f :txn, :value [[:r 1 [1]]]}\n\x00{:type :ok, :process 0}": ":2:",
+	} {
+		_, err := log.Open(write(t, text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
