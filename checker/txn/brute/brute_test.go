@@ -186,9 +186,6 @@ func (n *campaign) compare(t *testing.T, w simulate.Workload, seed uint64) {
 	}
 	for model, allowed := range models {
 		switch is := slices.Contains(refuted, adya.Friendly(model)); {
-		case model == "read-uncommitted" && out.Counts[adya.IncompatibleOrder] > 0:
-			// Reads contradict each other; as in Elle the order of the longest
-			// stands, and dirty writes (G0) are seen in it.
 		case is && allowed:
 			t.Errorf("seed %d: %s is refuted by %v, but there is an execution\n%s", seed, model, slices.Sorted(maps.Keys(out.Counts)), show(events, w))
 		case is:

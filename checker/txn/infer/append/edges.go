@@ -13,6 +13,7 @@ type dependencies struct {
 	edges    []graph.Edge
 	barriers int32
 	tails    map[int32]tail
+	agreed   []int32 // by key, nil if there are no odd lists
 }
 
 // tail stands for the many appends to a key that nobody saw, with two barriers
@@ -26,7 +27,7 @@ const few = 8
 
 // edges are the dependencies, and how many barriers are in them.
 func (x *versions) edges() ([]graph.Edge, int) {
-	d := dependencies{versions: x, edges: make([]graph.Edge, 0, len(x.writer)+len(x.l.Mops)), tails: map[int32]tail{}}
+	d := dependencies{versions: x, edges: make([]graph.Edge, 0, len(x.writer)+len(x.l.Mops)), tails: map[int32]tail{}, agreed: x.agreed()}
 	for k := range x.order {
 		d.writes(int32(k))
 	}
@@ -54,10 +55,39 @@ func (d *dependencies) add(from, to int32, c graph.Class) {
 	}
 }
 
-// writes are the dependencies between the writers of a key.
+// agreed are how many versions of each key all of its lists begin with; nil if
+// no list contradicts another one.
+func (x *versions) agreed() []int32 {
+	if len(x.l.Odd) == 0 {
+		return nil
+	}
+	out := make([]int32, len(x.order))
+	for k := range out {
+		out[k] = x.first[k+1] - x.first[k]
+	}
+	for _, m := range x.l.Mops {
+		if m.Fun != log.Odd {
+			continue
+		}
+		at := int32(0)
+		for list := x.l.Odd[m.Value]; int(at) < min(len(list), int(out[m.Key])) && list[at] == x.order[m.Key][at]; {
+			at++
+		}
+		out[m.Key] = at
+	}
+	return out
+}
+
+// writes are the dependencies between the writers of a key. Where lists
+// contradict each other there are none: any of them may have seen what was
+// aborted later, and a write that only seems to be dirty must not refute read
+// uncommitted. What else the contradiction refutes, it refutes by itself.
 func (d *dependencies) writes(key int32) {
-	before := int32(none)
-	for v := d.first[key]; v < d.first[key+1]; v++ {
+	before, end := int32(none), d.first[key+1]
+	if d.agreed != nil {
+		end = d.first[key] + d.agreed[key]
+	}
+	for v := d.first[key]; v < end; v++ {
 		if d.committed[v] != v {
 			continue
 		}
@@ -66,7 +96,7 @@ func (d *dependencies) writes(key int32) {
 		}
 		before = v
 	}
-	if before != none {
+	if before != none && end == d.first[key+1] {
 		for _, p := range d.pendingOf(key) {
 			d.add(d.writer[before], p.txn, graph.WW)
 		}
