@@ -1,7 +1,9 @@
 package txn_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/txn/adya"
 	lists "github.com/capstan-dev/capstan/checker/txn/infer/append"
 	"github.com/capstan-dev/capstan/checker/txn/log"
+	"github.com/capstan-dev/capstan/checker/txn/simulate"
 )
 
 // parse reads events like "0 ok x+1 y[1,2] z?": a process, a type, and appends,
@@ -69,6 +72,7 @@ func found(t testing.TB, l *log.Log) (string, *txn.Outcome) {
 func TestAnomaliesOfLists(t *testing.T) {
 	for _, c := range []struct{ title, history, want string }{
 		{"appends and reads", "0 ok x+1 x+2; 1 ok x[1,2]; 1 ok x+3 x[1,2,3]", ""},
+		{"reads of nothing", "0 ok x?; 1 ok y?", ""},
 		{"a crashed append that took effect", "0 info x+1; 1 ok x[1]", ""},
 		{"and one that did not", "0 info x+1; 1 ok x[]", ""},
 		{"internal: its own append is missing", "0 ok x+1 x[]", "internal"},
@@ -161,5 +165,37 @@ func TestOutcomeAgreesWithTheLattice(t *testing.T) {
 	}
 	if strings.Join(o.Refuted, " ") != "read-committed" {
 		t.Errorf("refuted: %v", o.Refuted)
+	}
+}
+
+// The same file gives the same bytes, however often it is judged.
+func TestDeterministic(t *testing.T) {
+	o := simulate.Default()
+	o.Isolation, o.Transactions, o.Seed = "read-uncommitted", 3000, 5
+	path := workload{"random", o}.file(t)
+	c, err := txn.NewListAppend("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first []byte
+	for range 4 {
+		l, err := log.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := c.Judge(context.Background(), l, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(res)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = b
+		}
+		if !bytes.Equal(first, b) {
+			t.Fatal("another result")
+		}
 	}
 }

@@ -158,7 +158,7 @@ func (x *versions) writers() error {
 	for t := range x.l.Txns {
 		mops := x.l.Of(int32(t))
 		for _, m := range mops {
-			if m.Fun == log.Write || m.Fun == log.Read {
+			if m.Fun == log.Write || m.Fun == log.Read && m.Value != log.Nil {
 				return fmt.Errorf("event %d: not a transaction on lists: it reads or writes a register", x.event(int32(t)))
 			}
 			if m.Fun != log.Append {
