@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ func Check(ctx context.Context, l *log.Log, inf Infer) (*Outcome, error) {
 		out.Anomalies = append(out.Anomalies, infer.Anomaly{Kind: f.Kind, Found: f})
 	}
 	cycles := graph.Search(g, graph.Options{Implied: adya.Implied, Stop: deadline(ctx)})
-	out.cycles(cycles, found)
+	out.cycles(cycles, found, l)
 	out.judge()
 	if l.CompletionOnly() {
 		out.Notes = append(out.Notes, "the history has no invocations: nothing is known of real time")
@@ -107,8 +108,9 @@ func deadline(ctx context.Context) func() bool {
 const kept = 16
 
 // cycles takes in what the search found.
-func (o *Outcome) cycles(c graph.Cycles, found *infer.Inference) {
+func (o *Outcome) cycles(c graph.Cycles, found *infer.Inference, l *log.Log) {
 	for _, cycle := range c.Found {
+		cycle.Kind = certain(cycle, l)
 		if o.Counts[cycle.Kind]++; o.Counts[cycle.Kind] > kept {
 			continue
 		}
@@ -139,6 +141,17 @@ func (o *Outcome) cycles(c graph.Cycles, found *infer.Inference) {
 	for _, kind := range c.Open {
 		o.Open = append(o.Open, fmt.Sprintf("%s: the time was over before a shortest cycle of each component was found", kind))
 	}
+}
+
+// certain is the kind of a cycle, but a dirty write (G0) of an unknown
+// transaction is only a G1c: it may have been aborted, and who saw it has read
+// what read uncommitted allows to read.
+func certain(c graph.Cycle, l *log.Log) string {
+	rest, dirty := strings.CutPrefix(c.Kind, adya.G0)
+	if dirty && slices.ContainsFunc(c.Steps, func(s graph.Step) bool { return l.Txns[s.From].Outcome == log.Info }) {
+		return adya.G1c + rest
+	}
+	return c.Kind
 }
 
 // kinds are the anomalies that were found, sorted by severity.
