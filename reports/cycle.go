@@ -58,10 +58,11 @@ func drawCycle(p explain.Picture) *cycle {
 	n := len(p.Nodes)
 	rx := (cycleWidth-nodeWidth)/2 - 60
 	ry := 30 + 38*float64(n)
-	if n == 2 {
-		ry = 0
+	margin := 24.0
+	if n == 2 { // side by side, the arrows above and below
+		ry, margin = 0, 90
 	}
-	c := &cycle{Height: round(2*ry + nodeHeight + 90), Title: "Cycle of transactions, each before the next:"}
+	c := &cycle{Height: round(2*ry + nodeHeight + margin), Title: "Cycle of transactions, each before the next:"}
 	for i, x := range p.Nodes {
 		angle := math.Pi + 2*math.Pi*float64(i)/float64(n)
 		c.Nodes = append(c.Nodes, makeNode(x, round(cycleWidth/2+rx*math.Cos(angle)), round(c.Height/2+ry*math.Sin(angle))))
