@@ -24,6 +24,7 @@ import (
 type Isolation struct {
 	name, model string
 	infer       Infer
+	shrink      bool // say which transactions are needed to show the first anomaly
 }
 
 var _ checker.Checker = (*Isolation)(nil)
@@ -52,7 +53,7 @@ func newIsolation(name, model string, inf Infer) (*Isolation, error) {
 	if !adya.Known(model) {
 		return nil, fmt.Errorf("unknown consistency model %q%s; there are: %s", model, nearest.Hint(model, adya.Names()), strings.Join(adya.Models(), ", "))
 	}
-	return &Isolation{name, adya.Friendly(model), inf}, nil
+	return &Isolation{name: name, model: adya.Friendly(model), infer: inf}, nil
 }
 
 // Name is the kind of histories that are checked.
@@ -74,7 +75,13 @@ func (c *Isolation) Judge(ctx context.Context, l *log.Log, faults *phase.Timelin
 	if err != nil {
 		return checker.Result{}, err
 	}
-	return c.result(l, o, explain.New(l, faults))
+	teller := explain.New(l, faults)
+	res, err := c.result(l, o, teller)
+	if c.shrink && res.Verdict == checker.Invalid {
+		first := slices.IndexFunc(o.Anomalies, func(a infer.Anomaly) bool { return a.Kind == res.Anomalies[0].Kind })
+		res.Anomalies[0].Text += c.needed(ctx, l, o.Anomalies[first], teller)
+	}
+	return res, err
 }
 
 // Figures are what a result has as its data.

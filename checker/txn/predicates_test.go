@@ -101,3 +101,16 @@ func ExampleNewClosedPredicate() {
 	fmt.Println(c.Name())
 	// Output: closed-predicate
 }
+
+// TestShrinking: the text of the first anomaly names what is needed to show it.
+func TestShrinking(t *testing.T) {
+	c, err := txn.NewListAppend("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := predicates("", []string{`ok [["append",9,1]]`, `ok [["append",1,1],["append",2,1]]`, `ok [["r",1,[1]],["r",2,[]]]`, `ok [["r",9,[1]]]`})
+	res := checker.Run(context.Background(), c.Shrinking(), h)
+	if res.Verdict != checker.Invalid || !strings.Contains(res.Anomalies[0].Text, "2 of 4 transactions show it by themselves, and none of them can be left out") {
+		t.Errorf("%s: %+v", res.Verdict, res.Anomalies)
+	}
+}

@@ -83,12 +83,14 @@ func versionOrders(b []byte) (map[string][]string, error) {
 type registerOptions struct {
 	writesFollowReads, sequential, linearizable bool
 	orders                                      string
+	shrink                                      bool
 }
 
 func (r *registerOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&r.writesFollowReads, "wfr-keys", false, "rw-register: within a transaction, what is written to a key follows what was read of it")
 	f.BoolVar(&r.sequential, "sequential-keys", false, "rw-register: each key is sequentially consistent")
 	f.BoolVar(&r.linearizable, "linearizable-keys", false, "rw-register: each key is linearizable")
+	f.BoolVar(&r.shrink, "shrink", false, "list-append and rw-register: also find the fewest transactions that show the first anomaly by themselves")
 	f.StringVar(&r.orders, "version-orders", "", "rw-register: `FILE` with the order of the values of each key, as JSON, e.g. {\"5\":[1,2,3]}")
 }
 
@@ -111,6 +113,9 @@ func (a *app) checkIsolation(path string, o checkOptions) (reports.Results, erro
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(a.stop, o.timeout)
 	defer cancel()
+	if o.registers.shrink {
+		c = c.Shrinking()
+	}
 	judge := judged{c, l}
 	results := []checker.Result{checker.Run(ctx, judge, nil)}
 	if readErr != nil {

@@ -45,7 +45,7 @@ func (t *Teller) Text(a infer.Anomaly) string {
 	}
 	txns := Txns(a)
 	for _, i := range shown(txns) {
-		s.WriteString("\n  " + t.transaction(i))
+		s.WriteString("\n  " + t.Transaction(i))
 	}
 	if more := len(txns) - maxShown; more > 0 {
 		fmt.Fprintf(&s, "\n  and %d more", more)
@@ -101,8 +101,8 @@ func shown(txns []int32) []int32 { return txns[:min(len(txns), maxShown)] }
 
 func (t *Teller) name(i int32) string { return t.log.Name(i) }
 
-// transaction is "T7 (process 3 on n1, minority side, ok, 1.204 s to 1.310 s): r 17 [1 2], append 17 3".
-func (t *Teller) transaction(i int32) string {
+// Transaction is "T7 (process 3 on n1, minority side, ok, 1.204 s to 1.310 s): r 17 [1 2], append 17 3".
+func (t *Teller) Transaction(i int32) string {
 	x := &t.log.Txns[i]
 	facts := []string{fmt.Sprintf("process %d%s", x.Process, t.node(x))}
 	if side := t.side(x); side != "" {
@@ -219,7 +219,7 @@ func (t *Teller) list(elements []log.Value) string {
 	const most = 12
 	var out []string
 	if skip := len(elements) - most; skip > 0 {
-		out, elements = append(out, fmt.Sprintf("…%d", skip)), elements[skip:]
+		out, elements = append(out, "…"), elements[skip:]
 	}
 	for _, v := range elements {
 		out = append(out, t.value(v))
