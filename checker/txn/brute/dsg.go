@@ -111,24 +111,6 @@ func (g *dsg) composed(depends relation) relation {
 	return out
 }
 
-// seen are the transactions whose values an ok transaction read. They are taken
-// to have been committed: otherwise the read is G1a, and only PL-1 allows it.
-func (h *History) seen() (set uint) {
-	for i := range h.txns {
-		for _, w := range h.txns[i].ops {
-			if !w.write {
-				continue
-			}
-			for j := range h.txns[:h.oks] {
-				if slices.ContainsFunc(h.txns[j].ops, func(r op) bool { return r.key == w.key && slices.Contains(r.seen, w.value) }) {
-					set |= 1 << i
-				}
-			}
-		}
-	}
-	return set
-}
-
 // Adya has the models that are defined by orders of versions, by their friendly
 // names, and whether the history keeps each with some order; nothing if there
 // are more choices than most.
@@ -136,9 +118,6 @@ func (h *History) Adya(most int) map[string]bool {
 	out := map[string]bool{}
 	for maybe := range uint(1) << (len(h.txns) - h.oks) {
 		happened := maybe<<h.oks | (1<<h.oks - 1)
-		if h.seen()&^happened != 0 {
-			continue
-		}
 		orders := make([][][]element, h.keys)
 		choices := 1
 		for key := range orders {
