@@ -171,6 +171,9 @@ type Verdict struct {
 	// Refuted are the weakest models that are refuted, Also all stronger
 	// ones, Not all others, Strongest the strongest among those.
 	Refuted, Also, Not, Strongest []string
+	// Unchecked are the models that no anomaly speaks of, like linearizable:
+	// nothing that is found of transactions could refute them.
+	Unchecked []string
 }
 
 // Judge says which models the anomalies refute, by their friendly names,
@@ -180,15 +183,16 @@ func Judge(anomalies []string) Verdict {
 	for _, a := range anomalies {
 		maps.Copy(shown, Implied(a))
 	}
-	refuted := map[string]bool{}
+	refuted, checked := map[string]bool{}, map[string]bool{}
 	for m, below := range closure() {
 		for weaker := range below {
+			checked[m] = checked[m] || len(direct()[weaker]) > 0
 			refuted[m] = refuted[m] || shown[weaker+exists] || slices.ContainsFunc(direct()[weaker], func(a string) bool { return shown[a] })
 		}
 	}
 	weakest, strongest := maps.Clone(refuted), map[string]bool{}
 	for m := range closure() {
-		strongest[m] = !refuted[m]
+		strongest[m] = checked[m] && !refuted[m]
 	}
 	for m, below := range closure() {
 		for weaker := range below {
@@ -208,6 +212,8 @@ func Judge(anomalies []string) Verdict {
 			v.Refuted = append(v.Refuted, m)
 		case refuted[c]:
 			v.Also = append(v.Also, m)
+		case !checked[c]:
+			v.Unchecked = append(v.Unchecked, m)
 		default:
 			v.Not = append(v.Not, m)
 			if strongest[c] {
