@@ -18,6 +18,9 @@ func classify(err error) error {
 }
 
 func provesNoEffect(err error) bool {
+	if errors.Is(err, pgconn.ErrConnClosed) {
+		return false // the driver says so, too, when the connection breaks while it waits for an answer
+	}
 	if pgconn.SafeToRetry(err) {
 		return true // nothing was sent
 	}

@@ -48,6 +48,7 @@ func TestClassify(t *testing.T) {
 		{"network timeout", os.ErrDeadlineExceeded, false},
 		{"connect", fmt.Errorf("x: %w", &pgconn.ConnectError{}), true},
 		{"warning", errors.New("the server warns"), false},
+		{"connection that broke while it waited", fmt.Errorf("commit: %w", pgconn.ErrConnClosed), false},
 	} {
 		got := postgres.Classify(tt.err)
 		if errors.Is(got, history.ErrNotApplied) != tt.definite || !errors.Is(got, tt.err) {

@@ -102,6 +102,9 @@ func (c *Conn) rollback(ctx context.Context, why error) error {
 // commit says what is known of a transaction after its COMMIT was sent. A
 // transaction that had failed answers ROLLBACK, and no error.
 func (c *Conn) commit(ctx context.Context) error {
+	if c.s.IsClosed() {
+		return notApplied(errors.New("commit: the connection is closed"))
+	}
 	c.s.warnings = nil
 	results, err := c.s.Exec(ctx, "COMMIT").ReadAll()
 	if err != nil {
