@@ -542,3 +542,18 @@ func TestApplicable(t *testing.T) {
 		}
 	})
 }
+
+// TestPartitionOfAnyShapeNeedsNoPrimary draws a partition while nobody is
+// primary: only one that is about the primary cannot be had.
+func TestPartitionOfAnyShapeNeedsNoPrimary(t *testing.T) {
+	c, _ := newWorld(5)
+	c.Primaries = func(context.Context) ([]string, error) { return nil, nil }
+	for seed := range uint64(20) {
+		if _, err := parse(t, "partition").Draw(t.Context(), c, rand.New(rand.NewPCG(seed, 0)), nil); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+	if _, err := parse(t, "partition:primary").Draw(t.Context(), c, rand.New(rand.NewPCG(1, 0)), nil); err == nil {
+		t.Error("the primary was isolated, though there is none")
+	}
+}

@@ -165,6 +165,12 @@ func (p partition) possible(c *cluster.Cluster) []grudgeShape {
 // Draw implements Fault.
 func (p partition) Draw(ctx context.Context, c *cluster.Cluster, rng *rand.Rand, _ []string) (Action, error) {
 	name, g, err := p.grudge(ctx, c, rng)
+	if err != nil && p.shape == "" {
+		// Nobody is primary at the moment: any shape that needs none will do.
+		leaderless := *c
+		leaderless.Primaries = nil
+		name, g, err = p.grudge(ctx, &leaderless, rng)
+	}
 	if err != nil {
 		return Action{}, err
 	}
