@@ -51,7 +51,10 @@ func newIsolation(name, model string, inf Infer) (*Isolation, error) {
 		model = adya.StrictSerializable
 	}
 	if !adya.Known(model) {
-		return nil, fmt.Errorf("unknown consistency model %q%s; there are: %s", model, nearest.Hint(model, adya.Names()), strings.Join(adya.Models(), ", "))
+		return nil, fmt.Errorf("unknown consistency model %q%s; there are: %s", model, nearest.Hint(model, adya.Names()), strings.Join(adya.Checkable(), ", "))
+	}
+	if !adya.Checked(model) {
+		return nil, fmt.Errorf("model %s cannot be checked on transactions: no anomaly of theirs refutes it", model)
 	}
 	return &Isolation{name: name, model: adya.Friendly(model), infer: inf}, nil
 }

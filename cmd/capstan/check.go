@@ -76,7 +76,7 @@ and any other history the model that its operations suggest.`,
 	}
 	cmd.Flags().StringVar(&o.model, "model", "", "`MODEL` to check against: "+strings.Join(models(), ", "))
 	o.meaning(cmd.Flags())
-	cmd.Flags().StringVar(&o.consistency, "consistency", "", "`MODEL` that the history must keep: registers linearizable (the default), or "+strings.Join(weak.Models(), ", ")+"; transactions strict-serializable (the default), or any other of "+strings.Join(adya.Models(), ", "))
+	cmd.Flags().StringVar(&o.consistency, "consistency", "", "`MODEL` that the history must keep: registers linearizable (the default), or "+strings.Join(weak.Models(), ", ")+"; transactions strict-serializable (the default), or any other of "+strings.Join(adya.Checkable(), ", "))
 	o.registers.flags(cmd.Flags())
 	cmd.Flags().StringSliceVar(&o.without, "without", nil, "`STEPS` of the check to leave out: "+strings.Join(linear.Steps(), ", "))
 	cmd.Flags().StringVar(&total, "total", "", "`SUM` of all accounts of a bank (default: what most reads have)")

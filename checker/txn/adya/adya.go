@@ -185,8 +185,8 @@ func Judge(anomalies []string) Verdict {
 	}
 	refuted, checked := map[string]bool{}, map[string]bool{}
 	for m, below := range closure() {
+		checked[m] = Checked(m)
 		for weaker := range below {
-			checked[m] = checked[m] || len(direct()[weaker]) > 0
 			refuted[m] = refuted[m] || shown[weaker+exists] || slices.ContainsFunc(direct()[weaker], func(a string) bool { return shown[a] })
 		}
 	}
@@ -222,6 +222,22 @@ func Judge(anomalies []string) Verdict {
 		}
 	}
 	return v
+}
+
+// Checked is true for the models that some anomaly of transactions could
+// refute.
+func Checked(model string) bool {
+	for weaker := range Weaker(model) {
+		if len(direct()[weaker]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Checkable are the friendly names of the models that are Checked, sorted.
+func Checkable() []string {
+	return slices.DeleteFunc(Models(), func(m string) bool { return !Checked(m) })
 }
 
 // closure has, of each model, all that it implies, itself included; by

@@ -105,3 +105,14 @@ func TestRank(t *testing.T) {
 		t.Error("out of order")
 	}
 }
+
+func TestWhatNoAnomalyRefutesIsNotChecked(t *testing.T) {
+	for model, want := range map[string]bool{
+		"linearizable": false, "view-serializable": false, "PRAM": false, "1SR": false,
+		"read-uncommitted": true, "serializable": true, "PL-SS": true, "prefix": true,
+	} {
+		if got := adya.Checked(model); got != want {
+			t.Errorf("%s: %v, want %v", model, got, want)
+		}
+	}
+}
