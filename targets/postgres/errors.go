@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/capstan-dev/capstan/history"
 )
 
 // classify marks the errors of a write that prove that it had no effect. All
@@ -11,7 +13,7 @@ import (
 // have happened before; lost connections; and what the server says when it
 // shuts down or breaks (classes 57, 58, XX).
 func classify(err error) error {
-	if err == nil || !provesNoEffect(err) {
+	if err == nil || errors.Is(err, history.ErrNotApplied) || !provesNoEffect(err) {
 		return err
 	}
 	return notApplied(err)

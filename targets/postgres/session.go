@@ -66,6 +66,11 @@ func (s *session) do(ctx context.Context, sql string, args ...any) *pgconn.Resul
 	for i, a := range args {
 		values[i] = fmt.Append(nil, a)
 	}
+	if s.IsClosed() {
+		// The driver's own error does not tell this from a connection that
+		// breaks while it waits for an answer.
+		return &pgconn.Result{Err: notApplied(errors.New("the connection is closed"))}
+	}
 	s.warnings = nil
 	return s.ExecParams(ctx, sql, values, nil, nil, nil).Read()
 }
