@@ -13,6 +13,19 @@ const Clients = "clients"
 // Link is directed: the packets from one node to another.
 type Link struct{ From, To string }
 
+// Links are all links between nodes, in the order of the nodes.
+func Links(nodes []string) []Link {
+	var all []Link
+	for _, from := range nodes {
+		for _, to := range nodes {
+			if from != to {
+				all = append(all, Link{From: from, To: to})
+			}
+		}
+	}
+	return all
+}
+
 // Cut is what happens to the packets of a link.
 type Cut uint8
 

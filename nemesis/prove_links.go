@@ -78,16 +78,8 @@ func (p *prover) judgeReach(reach cluster.Reach, want cluster.LinkState) {
 // expected lists the links that canaries must have measured: all between
 // nodes, and those of clients that the fault touches or that were measured.
 func (p *prover) expected(reach cluster.Reach) []cluster.Link {
-	var all []cluster.Link
-	nodes := p.b.c.Nodes
-	for _, from := range nodes {
-		for _, to := range nodes {
-			if from != to {
-				all = append(all, cluster.Link{From: from, To: to})
-			}
-		}
-	}
-	for _, n := range nodes {
+	all := cluster.Links(p.b.c.Nodes)
+	for _, n := range p.b.c.Nodes {
 		for _, l := range []cluster.Link{{From: cluster.Clients, To: n}, {From: n, To: cluster.Clients}} {
 			if _, measured := reach[l]; measured || slices.Contains(p.t.links, l) {
 				all = append(all, l)

@@ -3,6 +3,7 @@ package workloads
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/workloads/gen"
@@ -21,4 +22,17 @@ func Arg[T any](f string, value json.RawMessage) (T, error) {
 // NoSuch is the error for an operation that a workload does not have.
 func NoSuch(workload string, op gen.Op) error {
 	return fmt.Errorf("%w: %s has no operation %q", history.ErrNotApplied, workload, op.F)
+}
+
+// AppendInts writes a JSON array; reads of sets and lists are large, and this is
+// quick.
+func AppendInts(b []byte, ints []int) []byte {
+	b = append(b, '[')
+	for i, x := range ints {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(x), 10)
+	}
+	return append(b, ']')
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/checker/linear/spec"
+	"github.com/capstan-dev/capstan/checker/phase"
 	"github.com/capstan-dev/capstan/checker/value"
 	"github.com/capstan-dev/capstan/history"
 )
@@ -122,19 +123,7 @@ func (t teller) span(a, b *shown) string {
 	if t.timeless || a.pair.Complete == nil {
 		return ""
 	}
-	return span(b.pair.Invoke.Time - a.pair.Complete.Time)
-}
-
-func span(d time.Duration) string {
-	switch {
-	case d >= time.Second:
-		return fmt.Sprintf("%.3f s", d.Seconds())
-	case d >= time.Millisecond:
-		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
-	case d >= time.Microsecond:
-		return fmt.Sprintf("%.1f µs", float64(d)/1e3)
-	}
-	return fmt.Sprintf("%d ns", d)
+	return phase.Span(b.pair.Invoke.Time - a.pair.Complete.Time)
 }
 
 var placeholder = regexp.MustCompile(`\{(=?)(\d+)(?:<(\d+))?\}`)

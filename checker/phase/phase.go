@@ -141,3 +141,16 @@ func (l *Timeline) Side(phase int, node string) string {
 	}
 	return "others"
 }
+
+// Span is how witnesses tell the time between two events.
+func Span(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return fmt.Sprintf("%.3f s", d.Seconds())
+	case d >= time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
+	case d >= time.Microsecond:
+		return fmt.Sprintf("%.1f µs", float64(d)/1e3)
+	}
+	return fmt.Sprintf("%d ns", d)
+}

@@ -209,16 +209,16 @@ func (w *Network) targets(from string) []netip.Addr {
 // links are all ordered pairs of nodes, and those from and to the clients if
 // they can be measured.
 func (w *Network) links() []cluster.Link {
-	var ls []cluster.Link
-	for _, a := range w.members {
-		for _, b := range w.members {
-			if a != b {
-				ls = append(ls, cluster.Link{From: a.name, To: b.name})
-			}
-		}
-		if w.clients != nil {
-			ls = append(ls, cluster.Link{From: a.name, To: cluster.Clients}, cluster.Link{From: cluster.Clients, To: a.name})
-		}
+	var nodes []string
+	for _, m := range w.members {
+		nodes = append(nodes, m.name)
+	}
+	ls := cluster.Links(nodes)
+	if w.clients == nil {
+		return ls
+	}
+	for _, n := range nodes {
+		ls = append(ls, cluster.Link{From: n, To: cluster.Clients}, cluster.Link{From: cluster.Clients, To: n})
 	}
 	return ls
 }

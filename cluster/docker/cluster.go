@@ -328,8 +328,8 @@ func (c *Cluster) Cluster() *cluster.Cluster {
 	return v
 }
 
-// families tells which IP families canaries use.
-func (c *Cluster) families() string {
+// Families tells which IP families canaries use.
+func (c *Cluster) Families() string {
 	if c.Net.v6 {
 		return "IPv4 and IPv6"
 	}

@@ -57,6 +57,3 @@ func (e *Engine) Patient(ctx context.Context, runID string, disk DiskBacking) (*
 
 // patientPort is published so that clients have links to cut.
 const patientPort = 8000
-
-// Families tells which IP families canaries use.
-func (c *Cluster) Families() string { return c.families() }

@@ -78,7 +78,7 @@ func portTaken(err error) bool {
 
 func (c *Cluster) tryHolder(ctx context.Context, n *Node, image string, v6 bool) error {
 	labels := c.labels(n)
-	labels[labelRole] = "holder"
+	labels[labelRole] = RoleHolder
 	exposed, bound := nat.PortSet{}, nat.PortMap{}
 	for port, published := range n.ports {
 		p := nat.Port(strconv.Itoa(port) + "/tcp")

@@ -118,7 +118,7 @@ func (inv inventory) only(keep func(labels map[string]string) bool) inventory {
 func (inv inventory) abandoned(me owner, now time.Time) map[string]bool {
 	held := map[string]bool{}
 	for _, c := range inv.containers {
-		if c.Labels[labelRole] == "holder" && c.State == "running" {
+		if c.Labels[labelRole] == RoleHolder && c.State == "running" {
 			held[c.Labels[labelCluster]] = true
 		}
 	}

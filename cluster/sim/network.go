@@ -220,16 +220,8 @@ func (n network) end(name string) (int, bool) {
 
 // all lists the links, those of the clients last.
 func (n network) all() []cluster.Link {
-	var links []cluster.Link
-	nodes := n.w.cfg.Nodes
-	for _, from := range nodes {
-		for _, to := range nodes {
-			if from != to {
-				links = append(links, cluster.Link{From: from, To: to})
-			}
-		}
-	}
-	for _, node := range nodes {
+	links := cluster.Links(n.w.cfg.Nodes)
+	for _, node := range n.w.cfg.Nodes {
 		links = append(links, cluster.Link{From: cluster.Clients, To: node}, cluster.Link{From: node, To: cluster.Clients})
 	}
 	return links

@@ -95,7 +95,7 @@ func (a *app) exercise(ctx context.Context, eng *docker.Engine, disk docker.Disk
 	}
 	tw := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	defer tw.Flush()
-	nem := nemesis.New(cl, harness.RealTime(), 1)
+	nem := harness.NewNemesis(cl, 1)
 	for _, text := range trialsFor(cl, disk) {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -186,11 +186,9 @@ func preflight(ctx context.Context, s subject, sys targets.System) error {
 	if err != nil {
 		return fmt.Errorf("probe the network before the run: %w", err)
 	}
-	for _, from := range cl.Nodes {
-		for _, to := range cl.Nodes {
-			if from != to && !reach[cluster.Link{From: from, To: to}] {
-				return fmt.Errorf("network is not whole before the run: no canary came from %s to %s", from, to)
-			}
+	for _, l := range cluster.Links(cl.Nodes) {
+		if !reach[l] {
+			return fmt.Errorf("network is not whole before the run: no canary came from %s to %s", l.From, l.To)
 		}
 	}
 	return nil

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/capstan-dev/capstan/harness"
 )
 
 // Client speaks to the process that keeps a cluster.
@@ -84,7 +86,7 @@ func Await(ctx context.Context, name string, pid int) (*Client, error) {
 		if s, err := c.Status(ctx); err == nil && s.PID == pid {
 			return c, nil
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := harness.RealTime().Sleep(ctx, 50*time.Millisecond); err != nil {
 			return nil, fmt.Errorf("wait for cluster %s: %w", name, err)
 		}
 	}

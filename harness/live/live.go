@@ -5,7 +5,6 @@
 package live
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -79,14 +78,4 @@ type request struct {
 // failure is the body of an answer that is none.
 type failure struct {
 	Error string `json:"error"`
-}
-
-// pause is how long to wait between two looks at something that is to come.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

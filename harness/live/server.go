@@ -75,7 +75,7 @@ func Listen(ctx context.Context, name string) (net.Listener, error) {
 // again by `capstan clean`.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.since = time.Now()
-	s.nemesis = nemesis.New(s.Cluster, harness.RealTime(), uint64(s.since.UnixNano()))
+	s.nemesis = harness.NewNemesis(s.Cluster, uint64(s.since.UnixNano()))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.ctx = ctx

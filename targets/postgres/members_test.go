@@ -1,12 +1,14 @@
 package postgres_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/internal/require"
 )
 
 func TestMembers(t *testing.T) {
@@ -68,7 +70,7 @@ func TestClock(t *testing.T) {
 	s := start(t, "single")
 	c := s.Cluster()
 	if c.Clocks == nil {
-		t.Skip(c.Why["Clocks"])
+		require.Skip(t, "docker", errors.New(c.Why["Clocks"]))
 	}
 	idle := open(t, s, "n1") // its backend was forked before the clock was shifted
 	for _, want := range []time.Duration{100 * time.Second, -time.Hour, 0} {

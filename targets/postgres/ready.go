@@ -109,9 +109,9 @@ func (s *system) askPrimary(ctx context.Context, node string, standbys int) (lsn
 		return "", fmt.Errorf("%s of %d standbys stream", row[2], standbys)
 	}
 	if row[3] != "t" {
-		return row[1], c.exec(ctx, makeTables)
+		_, err = c.exec(ctx, makeTables)
 	}
-	return row[1], nil
+	return row[1], err
 }
 
 func (s *system) askStandby(ctx context.Context, node, lsn string) error {

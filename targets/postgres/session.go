@@ -67,9 +67,7 @@ func (s *session) do(ctx context.Context, sql string, args ...any) *pgconn.Resul
 		values[i] = fmt.Append(nil, a)
 	}
 	if s.IsClosed() {
-		// The driver's own error does not tell this from a connection that
-		// breaks while it waits for an answer.
-		return &pgconn.Result{Err: notApplied(errors.New("the connection is closed"))}
+		return &pgconn.Result{Err: errClosed()}
 	}
 	s.warnings = nil
 	return s.ExecParams(ctx, sql, values, nil, nil, nil).Read()
@@ -100,12 +98,19 @@ func (s *session) change(ctx context.Context, sql string, args ...any) (int64, e
 	return r.CommandTag.RowsAffected(), warned(s.warnings)
 }
 
-// exec makes several statements.
-func (s *session) exec(ctx context.Context, sql string) error {
+// exec makes several statements without parameters.
+func (s *session) exec(ctx context.Context, sql string) ([]*pgconn.Result, error) {
+	if s.IsClosed() {
+		return nil, errClosed()
+	}
 	s.warnings = nil
-	_, err := s.Exec(ctx, sql).ReadAll()
-	return errors.Join(err, warned(s.warnings))
+	results, err := s.Exec(ctx, sql).ReadAll()
+	return results, errors.Join(err, warned(s.warnings))
 }
+
+// errClosed is for what is not sent any more. The driver's own error does not
+// tell it from a connection that breaks while it waits for an answer.
+func errClosed() error { return notApplied(errors.New("the connection is closed")) }
 
 // warned is an error if the server warned while it wrote. A commit whose wait
 // for the synchronous standbys was cancelled succeeds with a warning, though

@@ -78,7 +78,7 @@ func (c *Conn) txn(ctx context.Context, mops []txn.Mop, do func(context.Context,
 // begin starts a transaction and looks, in the same round trip, whether the
 // node is a standby.
 func (c *Conn) begin(ctx context.Context) error {
-	results, err := c.s.Exec(ctx, "BEGIN; SELECT pg_is_in_recovery()").ReadAll()
+	results, err := c.s.exec(ctx, "BEGIN; SELECT pg_is_in_recovery()")
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -92,7 +92,7 @@ func (c *Conn) begin(ctx context.Context) error {
 // of no use any more, and the transaction ends with it.
 func (c *Conn) rollback(ctx context.Context, why error) error {
 	if !c.s.IsClosed() {
-		if err := c.s.exec(ctx, "ROLLBACK"); err != nil {
+		if _, err := c.s.exec(ctx, "ROLLBACK"); err != nil {
 			why = errors.Join(why, err, c.Close())
 		}
 	}
@@ -102,18 +102,14 @@ func (c *Conn) rollback(ctx context.Context, why error) error {
 // commit says what is known of a transaction after its COMMIT was sent. A
 // transaction that had failed answers ROLLBACK, and no error.
 func (c *Conn) commit(ctx context.Context) error {
-	if c.s.IsClosed() {
-		return notApplied(errors.New("commit: the connection is closed"))
-	}
-	c.s.warnings = nil
-	results, err := c.s.Exec(ctx, "COMMIT").ReadAll()
+	results, err := c.s.exec(ctx, "COMMIT")
 	if err != nil {
 		return classify(fmt.Errorf("commit: %w", err))
 	}
 	if tag := results[len(results)-1].CommandTag.String(); tag != "COMMIT" {
 		return notApplied(fmt.Errorf("commit: the server answered %s", tag))
 	}
-	return warned(c.s.warnings)
+	return nil
 }
 
 // column is what rows are found by.

@@ -80,19 +80,7 @@ func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) 
 		}
 		all = slices.Clone(all)
 		slices.Sort(all)
-		return appendInts(nil, all), nil
+		return workloads.AppendInts(nil, all), nil
 	}
 	return nil, workloads.NoSuch("set", op)
-}
-
-// appendInts writes a JSON array; reads are large, and this is quick.
-func appendInts(b []byte, ints []int) []byte {
-	b = append(b, '[')
-	for i, x := range ints {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(x), 10)
-	}
-	return append(b, ']')
 }

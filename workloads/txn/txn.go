@@ -136,22 +136,11 @@ func encode(mops []Mop, done bool) json.RawMessage {
 		case m.F != "r" || done && m.Known:
 			b = strconv.AppendInt(b, int64(m.Value), 10)
 		case done && m.List != nil:
-			b = appendInts(b, m.List)
+			b = workloads.AppendInts(b, m.List)
 		default:
 			b = append(b, "null"...)
 		}
 		b = append(b, ']')
-	}
-	return append(b, ']')
-}
-
-func appendInts(b []byte, ints []int) []byte {
-	b = append(b, '[')
-	for i, x := range ints {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(x), 10)
 	}
 	return append(b, ']')
 }

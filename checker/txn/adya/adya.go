@@ -227,7 +227,7 @@ func Judge(anomalies []string) Verdict {
 // Checked is true for the models that some anomaly of transactions could
 // refute.
 func Checked(model string) bool {
-	for weaker := range Weaker(model) {
+	for weaker := range closure()[canonical(model)] {
 		if len(direct()[weaker]) > 0 {
 			return true
 		}

@@ -1,7 +1,6 @@
 package adya
 
 import (
-	"maps"
 	"slices"
 	"sync"
 )
@@ -121,8 +120,3 @@ var direct = sync.OnceValue(func() map[string][]string {
 		"PL-SS":                             {G1c + WithRealtime, G2 + WithRealtime},
 	}
 })
-
-// Canonical are the short names of all models, sorted.
-func Canonical() []string {
-	return slices.Sorted(maps.Keys(Weaker("PL-SS")))
-}

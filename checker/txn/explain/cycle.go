@@ -3,8 +3,8 @@ package explain
 import (
 	"fmt"
 	"strings"
-	"time"
 
+	"github.com/capstan-dev/capstan/checker/phase"
 	"github.com/capstan-dev/capstan/checker/txn/adya"
 	"github.com/capstan-dev/capstan/checker/txn/graph"
 	"github.com/capstan-dev/capstan/checker/txn/infer"
@@ -132,19 +132,7 @@ func (t *Teller) realtime(s infer.Step) string {
 	if t.timeless || gap < 0 {
 		return fmt.Sprintf("%s was completed before %s was invoked", t.name(s.From), t.name(s.To))
 	}
-	return fmt.Sprintf("%s was completed %s before %s was invoked", t.name(s.From), short(gap), t.name(s.To))
-}
-
-func short(d time.Duration) string {
-	switch {
-	case d >= time.Second:
-		return fmt.Sprintf("%.3f s", d.Seconds())
-	case d >= time.Millisecond:
-		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
-	case d >= time.Microsecond:
-		return fmt.Sprintf("%.1f µs", float64(d)/1e3)
-	}
-	return fmt.Sprintf("%d ns", d)
+	return fmt.Sprintf("%s was completed %s before %s was invoked", t.name(s.From), phase.Span(gap), t.name(s.To))
 }
 
 // meaning says in words what people call a cycle of that shape; empty if there

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 
+	"github.com/capstan-dev/capstan/checker/phase"
 	"github.com/capstan-dev/capstan/checker/txn/graph"
 	"github.com/capstan-dev/capstan/checker/txn/infer"
 	"github.com/capstan-dev/capstan/checker/txn/log"
@@ -72,7 +73,7 @@ func (t *Teller) edge(s infer.Step) Edge {
 	case s.Class == graph.Realtime:
 		e.Class = "rt"
 		if a, b := &t.log.Txns[s.From], &t.log.Txns[s.To]; !t.timeless && b.Start >= a.End {
-			e.Label = short(b.Start - a.End)
+			e.Label = phase.Span(b.Start - a.End)
 		}
 	case s.Key == infer.None:
 	case s.Class == graph.WR:

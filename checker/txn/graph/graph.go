@@ -82,9 +82,6 @@ func (g *Graph) Vertices() int { return len(g.start) - 1 }
 // From are the edges that leave a vertex.
 func (g *Graph) From(v int32) []Head { return g.heads[g.start[v]:g.start[v+1]] }
 
-// Edges counts all edges, those between barriers included.
-func (g *Graph) Edges() int { return len(g.heads) }
-
 // New makes a graph of so many transactions and barriers. The edges of a vertex
 // keep their order.
 func New(txns, barriers int, parts ...[]Edge) *Graph {

@@ -21,10 +21,6 @@ const (
 	linearizable
 )
 
-func (s source) String() string {
-	return [...]string{"initial-state", "version-order", "wfr-keys", "sequential-keys", "linearizable-keys"}[s]
-}
-
 // arc says that a version of a key came before another. Both are numbered
 // within the key; a and b are the touches that show it, None if there are none.
 type arc struct {
