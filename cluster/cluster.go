@@ -16,6 +16,8 @@ type Cluster struct {
 	// Roles maps nodes to what they are in the system, e.g. "sentinel"; nil if
 	// all are alike.
 	Roles map[string]string
+	// Serving are the nodes that clients connect to, in order; nil if all are.
+	Serving []string
 	// Runtime says how time passes and where tasks run. nil means real time.
 	Runtime Runtime
 	Net     Network
@@ -28,6 +30,14 @@ type Cluster struct {
 	// possibly several, possibly none. nil if the system has no such notion.
 	Primaries func(context.Context) ([]string, error)
 	Why       map[string]string
+}
+
+// Served are the nodes that clients connect to.
+func (c *Cluster) Served() []string {
+	if c.Serving != nil {
+		return c.Serving
+	}
+	return c.Nodes
 }
 
 // State of a node's server process.

@@ -150,7 +150,7 @@ func Run(ctx, stop context.Context, c Config) Outcome {
 		rt = RealTime()
 	}
 	loop := &Loop{
-		Runtime: rt, Nodes: cl.Nodes, Concurrency: c.Plan.Concurrency, OpTimeout: c.Plan.OpTimeout,
+		Runtime: rt, Nodes: cl.Served(), Concurrency: c.Plan.Concurrency, OpTimeout: c.Plan.OpTimeout,
 		Open: c.System.Open, Bind: c.Workload.Bind, Journal: c.Journal, Watch: c.Watch,
 	}
 	loop.Start()
@@ -164,7 +164,7 @@ func Run(ctx, stop context.Context, c Config) Outcome {
 	nem.task(func() { nem.run(nemCtx) })
 
 	params := workloads.Params{Seed: Rand(c.Plan.Seed, streamOperations).Uint64(),
-		Concurrency: c.Plan.Concurrency, Nodes: len(cl.Nodes), OpsPerKey: c.Plan.OpsPerKey}
+		Concurrency: c.Plan.Concurrency, Nodes: len(cl.Served()), OpsPerKey: c.Plan.OpsPerKey}
 	c.Phase(fmt.Sprintf("running %s for %v, %d faults planned", c.Workload.Name(), c.Plan.TimeLimit, len(c.Schedule)))
 	if err := loop.Drive(ctx, stop, mainSource(c, params)); err != nil {
 		out.problem("%v", err)

@@ -5,10 +5,12 @@ package targets
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 
 	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/cluster/docker"
 )
 
 // Target describes a system that capstan can run. Describing costs nothing;
@@ -33,9 +35,26 @@ type Topology struct {
 	// Faults lists the names of the fault kinds that apply, e.g. partition,
 	// kill, pause, clock.
 	Faults []string
+	// External topologies are run by somebody else and need an endpoint.
+	External bool
 	// Conn is a typed nil of the connections that System.Open gives, for
 	// Workload.Bind.
 	Conn io.Closer
+}
+
+// FindTopology is the topology that a request names. The error says what is
+// wrong with the request.
+func FindTopology(t Target, spec Spec) (Topology, error) {
+	for _, top := range t.Topologies() {
+		if top.Name != spec.Topology {
+			continue
+		}
+		if spec.Nodes < top.Min || spec.Nodes > top.Max {
+			return top, fmt.Errorf("%s/%s with %d nodes, want %d to %d", t.Name(), top.Name, spec.Nodes, top.Min, top.Max)
+		}
+		return top, nil
+	}
+	return Topology{}, fmt.Errorf("%s has no topology %q", t.Name(), spec.Topology)
 }
 
 // Level is one consistency knob that a client or a deployment can set, in the
@@ -59,6 +78,15 @@ type Spec struct {
 	// Disk is what the nodes' data lies on, and so what can be done to it:
 	// plain, loop or fuse; empty is plain. A target without disks ignores it.
 	Disk string
+	// Memory in bytes and CPUs limit each node; 0 leaves it to the target.
+	Memory int64
+	CPUs   float64
+	// Endpoint is the address of a system that somebody else runs, for
+	// topologies that are External.
+	Endpoint string
+	// Route, if set, says where to connect instead of a node's address: to a
+	// proxy, say.
+	Route func(node, addr string) (string, error)
 	// RunID labels everything that is made outside the process.
 	RunID string
 	// Keep leaves the cluster running after Close.
@@ -102,3 +130,7 @@ type Endpoints interface {
 	// Endpoints are the addresses of a node, e.g. "postgres://127.0.0.1:41234".
 	Endpoints(node string) []string
 }
+
+// Images is for targets in containers: all images that their topologies can
+// need, for those who want them beforehand.
+type Images interface{ Images() []docker.Image }

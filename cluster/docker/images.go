@@ -61,6 +61,8 @@ type Image struct {
 	// Files is the build's context with a Dockerfile at its root. nil if the
 	// image cannot be built.
 	Files fs.FS
+	// Base, if set, is had first; the Dockerfile gets it as argument BASE.
+	Base *Image
 }
 
 // ImageFacts says what image was got, and how.
@@ -109,7 +111,7 @@ func (e *Engine) EnsureImage(ctx context.Context, img Image) (ImageFacts, error)
 	}
 	if local != "" {
 		e.log.Info("build image", "image", local)
-		if err := e.build(ctx, local, archive); err == nil {
+		if err := e.buildOn(ctx, img.Base, local, archive); err == nil {
 			return e.inspectImage(ctx, local, "built")
 		} else {
 			causes = append(causes, fmt.Errorf("build %s: %w", local, err))
@@ -137,6 +139,13 @@ func (img Image) local() (ref string, archive []byte, err error) {
 	if img.Files == nil {
 		return "", nil, nil
 	}
+	base := ""
+	if img.Base != nil {
+		if base, _, err = img.Base.local(); err != nil {
+			return "", nil, err
+		}
+		base += img.Base.Ref
+	}
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	err = fs.WalkDir(img.Files, ".", func(path string, d fs.DirEntry, err error) error {
@@ -158,7 +167,7 @@ func (img Image) local() (ref string, archive []byte, err error) {
 	if err := errors.Join(err, w.Close()); err != nil {
 		return "", nil, fmt.Errorf("pack the build context of %s: %w", img.Name, err)
 	}
-	sum := sha256.Sum256(buf.Bytes())
+	sum := sha256.Sum256(append([]byte(base), buf.Bytes()...))
 	return img.Name + ":" + hex.EncodeToString(sum[:6]), buf.Bytes(), nil
 }
 
@@ -198,13 +207,26 @@ func (e *Engine) pull(ctx context.Context, ref string) error {
 	return err
 }
 
+// buildOn builds an image on another one, which it gets first.
+func (e *Engine) buildOn(ctx context.Context, base *Image, ref string, archive []byte) error {
+	args := map[string]*string{}
+	if base != nil {
+		got, err := e.EnsureImage(ctx, *base)
+		if err != nil {
+			return err
+		}
+		args["BASE"] = &got.Ref
+	}
+	return e.build(ctx, ref, archive, args)
+}
+
 // build uses the classic builder, which every engine has. The host's network
 // is for package managers: on some machines bridged containers have no way
 // out.
-func (e *Engine) build(ctx context.Context, ref string, archive []byte) error {
+func (e *Engine) build(ctx context.Context, ref string, archive []byte, args map[string]*string) error {
 	resp, err := e.api.ImageBuild(ctx, bytes.NewReader(archive), build.ImageBuildOptions{
 		Tags: []string{ref}, Version: build.BuilderV1, NetworkMode: "host",
-		Remove: true, ForceRemove: true,
+		Remove: true, ForceRemove: true, BuildArgs: args,
 	})
 	if err != nil {
 		return err

@@ -36,17 +36,17 @@ func (s *system) Open(ctx context.Context, node string, process int) (io.Closer,
 	if err := s.configure(ctx, ses); err != nil {
 		return nil, notApplied(errors.Join(err, ses.Close(ctx)))
 	}
-	return &Conn{s: ses, node: node, levels: s.spec.Levels}, nil
+	return &Conn{s: ses, node: node, levels: s.Spec.Levels}, nil
 }
 
 // configure sets the session's levels. A standby cannot do serializable; its
 // sessions read at repeatable read, as PostgreSQL's documentation advises.
 func (s *system) configure(ctx context.Context, ses *session) error {
-	isolation := strings.ReplaceAll(s.spec.Levels[levelIsolation], "-", " ")
+	isolation := strings.ReplaceAll(s.Spec.Levels[levelIsolation], "-", " ")
 	if isolation == "" {
 		isolation = "read committed"
 	}
-	commit := s.spec.Levels[levelCommit]
+	commit := s.Spec.Levels[levelCommit]
 	if commit == "" {
 		commit = "on"
 	}

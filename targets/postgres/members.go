@@ -10,18 +10,18 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
-	"github.com/capstan-dev/capstan/cluster/docker"
+	"github.com/capstan-dev/capstan/targets/deploy"
 )
 
 // members are the changes of membership that this deployment knows. There is no
 // failover: the primary is always the same, so it cannot be removed, and its
 // role cannot be handed over.
 func (s *system) members() *cluster.Members {
-	m := &cluster.Members{List: s.list, Upgrade: s.upgrade}
-	if s.spec.Nodes > 1 {
+	m := &cluster.Members{List: s.list, Upgrade: s.Upgrade}
+	if s.Spec.Nodes > 1 {
 		m.Remove, m.Add = s.remove, s.add
 	}
-	s.cluster.Why["Members.Transfer"] = "this deployment of PostgreSQL has no failover"
+	s.Cluster().Why["Members.Transfer"] = "this deployment of PostgreSQL has no failover"
 	return m
 }
 
@@ -32,7 +32,7 @@ var errPrimary = errors.New("the primary cannot be removed: there is no failover
 
 // list asks the primary who streams from it.
 func (s *system) list(ctx context.Context) ([]string, error) {
-	primary := s.cluster.Nodes[0]
+	primary := s.Cluster().Nodes[0]
 	row, err := s.query(ctx, primary, "capstan-members",
 		"SELECT coalesce(string_agg(DISTINCT application_name, ',' ORDER BY application_name), '') FROM pg_stat_replication WHERE state = 'streaming'")
 	if err != nil {
@@ -47,16 +47,13 @@ func (s *system) list(ctx context.Context) ([]string, error) {
 
 // remove stops a standby, and makes the primary forget it.
 func (s *system) remove(ctx context.Context, node string) error {
-	primary := s.cluster.Nodes[0]
+	primary := s.Cluster().Nodes[0]
 	if node == primary {
 		return fmt.Errorf("remove %s: %w", node, errPrimary)
 	}
-	if err := s.docker.Procs.Stop(ctx, node); err != nil {
+	if err := s.Retire(ctx, node); err != nil {
 		return fmt.Errorf("remove %s: %w", node, err)
 	}
-	s.mu.Lock()
-	s.removed[node] = true
-	s.mu.Unlock()
 	if err := s.dropSlot(ctx, primary, node); err != nil {
 		return fmt.Errorf("remove %s: %w", node, err)
 	}
@@ -65,7 +62,7 @@ func (s *system) remove(ctx context.Context, node string) error {
 
 // dropSlot waits until the primary has noticed that the standby is gone.
 func (s *system) dropSlot(ctx context.Context, primary, node string) error {
-	tick := time.NewTicker(pollEvery)
+	tick := time.NewTicker(deploy.PollEvery)
 	defer tick.Stop()
 	for {
 		row, err := s.query(ctx, primary, "capstan-members",
@@ -84,13 +81,7 @@ func (s *system) dropSlot(ctx context.Context, primary, node string) error {
 
 // add lets a standby make itself again on an empty disk.
 func (s *system) add(ctx context.Context, node string) error {
-	if err := s.docker.Wipe(ctx, node); err != nil {
-		return fmt.Errorf("add %s: %w", node, err)
-	}
-	s.mu.Lock()
-	delete(s.removed, node)
-	s.mu.Unlock()
-	if err := s.docker.Procs.Start(ctx, node); err != nil {
+	if err := s.Renew(ctx, node); err != nil {
 		return fmt.Errorf("add %s: %w", node, err)
 	}
 	if err := s.joined(ctx, node); err != nil {
@@ -103,7 +94,7 @@ func (s *system) add(ctx context.Context, node string) error {
 func (s *system) joined(ctx context.Context, node string) error {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	tick := time.NewTicker(pollEvery)
+	tick := time.NewTicker(deploy.PollEvery)
 	defer tick.Stop()
 	for {
 		names, err := s.list(ctx)
@@ -116,22 +107,6 @@ func (s *system) joined(ctx context.Context, node string) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// upgrade starts a node again from another image, which must know the data: a
-// minor release, say.
-func (s *system) upgrade(ctx context.Context, node, image string) error {
-	if image != "" {
-		got, err := s.engine.EnsureImage(ctx, docker.Image{Ref: image})
-		if err != nil {
-			return fmt.Errorf("upgrade %s: %w", node, err)
-		}
-		image = got.Ref
-	}
-	if err := s.docker.Replace(ctx, node, image); err != nil {
-		return fmt.Errorf("upgrade %s: %w", node, err)
-	}
-	return nil
 }
 
 // now asks a node for its own time.
@@ -149,7 +124,7 @@ func (s *system) now(ctx context.Context, node string) (time.Time, error) {
 
 // query asks a node for one row, over a connection of its own.
 func (s *system) query(ctx context.Context, node, name, sql string, args ...any) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deploy.AskTimeout)
 	defer cancel()
 	c, err := s.dial(ctx, node, name)
 	if err != nil {

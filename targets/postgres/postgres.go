@@ -5,7 +5,6 @@ package postgres
 
 import (
 	"os"
-	"slices"
 
 	"github.com/capstan-dev/capstan/targets"
 )
@@ -110,15 +109,6 @@ func selects() targets.Level {
 		Name: levelSelect, Doc: "whether transactions that write lock what they read",
 		Values: []string{"plain", "for-update"},
 	}
-}
-
-func (Target) topology(name string) (targets.Topology, bool) {
-	ts := Target{}.Topologies()
-	i := slices.IndexFunc(ts, func(t targets.Topology) bool { return t.Name == name })
-	if i < 0 {
-		return targets.Topology{}, false
-	}
-	return ts[i], true
 }
 
 // officialImage is taken where there is a registry.

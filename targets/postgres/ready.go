@@ -5,74 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
-	"time"
-)
 
-const (
-	// pollEvery is how often a cluster that is coming up is asked.
-	pollEvery = 100 * time.Millisecond
-	// askTimeout bounds one question to one node.
-	askTimeout = 2 * time.Second
-	logLines   = 15
+	"github.com/capstan-dev/capstan/targets/deploy"
 )
 
 // Ready implements targets.System: every node answers a query, all standbys
 // stream from the primary and have replayed what it had when it was asked, and
 // the workloads' tables are everywhere. It makes the tables if there are none.
-func (s *system) Ready(ctx context.Context) error {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	var last error // what was wrong when there was still time
-	for {
-		err := s.ask(ctx)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() == nil || last == nil {
-			last = err
-		}
-		if dead := s.docker.Alive(ctx, s.names()...); dead != nil && ctx.Err() == nil {
-			return fmt.Errorf("wait for postgres: %w", dead)
-		}
-		select {
-		case <-ctx.Done():
-			return s.notReady(ctx, last)
-		case <-tick.C:
-		}
-	}
-}
-
-// notReadyError is one node that is not ready yet, and why.
-type notReadyError struct {
-	node string
-	err  error
-}
-
-func (e *notReadyError) Error() string { return e.node + ": " + e.err.Error() }
-func (e *notReadyError) Unwrap() error { return e.err }
-
-// notReady says which node is not ready, with its last log lines.
-func (s *system) notReady(ctx context.Context, err error) error {
-	lines := ""
-	if node := (*notReadyError)(nil); errors.As(err, &node) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
-		defer cancel()
-		lines, _ = s.docker.Tail(ctx, node.node, logLines)
-	}
-	return fmt.Errorf("wait for postgres: %w: %w%s", ctx.Err(), err, lines)
-}
+func (s *system) Ready(ctx context.Context) error { return s.Await(ctx, s.ask) }
 
 // ask is nil if the cluster is ready at this moment.
 func (s *system) ask(ctx context.Context) error {
-	names := s.names()
+	names := s.Members()
 	lsn, err := s.askPrimary(ctx, names[0], len(names)-1)
 	if err != nil {
-		return &notReadyError{names[0], err}
+		return deploy.NotReady(names[0], err)
 	}
 	for _, n := range names[1:] {
 		if err := s.askStandby(ctx, n, lsn); err != nil {
-			return &notReadyError{n, err}
+			return deploy.NotReady(n, err)
 		}
 	}
 	return nil
@@ -90,7 +41,7 @@ CREATE INDEX IF NOT EXISTS registers_sk ON registers (sk);`
 
 // askPrimary returns how far the primary's log is.
 func (s *system) askPrimary(ctx context.Context, node string, standbys int) (lsn string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deploy.AskTimeout)
 	defer cancel()
 	c, err := s.dial(ctx, node, "capstan-ready")
 	if err != nil {
@@ -104,7 +55,7 @@ func (s *system) askPrimary(ctx context.Context, node string, standbys int) (lsn
 	if err != nil {
 		return "", err
 	}
-	s.version.Store(&row[0])
+	s.SetVersion("postgres", row[0])
 	if row[2] != strconv.Itoa(standbys) {
 		return "", fmt.Errorf("%s of %d standbys stream", row[2], standbys)
 	}
@@ -115,7 +66,7 @@ func (s *system) askPrimary(ctx context.Context, node string, standbys int) (lsn
 }
 
 func (s *system) askStandby(ctx context.Context, node, lsn string) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deploy.AskTimeout)
 	defer cancel()
 	c, err := s.dial(ctx, node, "capstan-ready")
 	if err != nil {
@@ -138,25 +89,10 @@ func (s *system) askStandby(ctx context.Context, node, lsn string) error {
 // primaries asks every node whether it takes itself for the primary. Nodes
 // that do not answer are left out.
 func (s *system) primaries(ctx context.Context) ([]string, error) {
-	names := s.names()
-	is := make([]bool, len(names))
-	var wg sync.WaitGroup
-	for i, n := range names {
-		wg.Go(func() { is[i] = s.isPrimary(ctx, n) })
-	}
-	wg.Wait()
-	var primaries []string
-	for i, n := range names {
-		if is[i] {
-			primaries = append(primaries, n)
-		}
-	}
-	return primaries, ctx.Err()
+	return s.Where(ctx, s.Members(), s.isPrimary)
 }
 
 func (s *system) isPrimary(ctx context.Context, node string) bool {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
 	c, err := s.dial(ctx, node, "capstan-primaries")
 	if err != nil {
 		return false

@@ -17,7 +17,7 @@ type session struct {
 }
 
 func (s *system) dial(ctx context.Context, node, name string) (*session, error) {
-	addr, err := s.docker.Addr(node, port)
+	addr, err := s.Addr(node, port)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func warned(warnings []*pgconn.Notice) error {
 
 // Endpoints implements targets.Endpoints.
 func (s *system) Endpoints(node string) []string {
-	addr, err := s.docker.Addr(node, port)
+	addr, err := s.Addr(node, port)
 	if err != nil {
 		return nil
 	}

@@ -3,19 +3,13 @@ package postgres
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
-	"maps"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
-	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/cluster/docker"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/deploy"
 )
 
 const port = 5432
@@ -34,87 +28,50 @@ func image() docker.Image {
 	return docker.Image{Ref: officialImage(), Name: "capstan-postgres", Files: files}
 }
 
+// Images implements targets.Images.
+func (Target) Images() []docker.Image { return []docker.Image{image()} }
+
 // Start implements targets.Target.
 func (t Target) Start(ctx context.Context, spec targets.Spec) (targets.System, error) {
-	topology, ok := t.topology(spec.Topology)
-	if !ok {
-		return nil, fmt.Errorf("postgres has no topology %q", spec.Topology)
-	}
-	if spec.Nodes < topology.Min || spec.Nodes > topology.Max {
-		return nil, fmt.Errorf("postgres/%s with %d nodes, want %d to %d", topology.Name, spec.Nodes, topology.Min, topology.Max)
-	}
-	log := spec.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	engine, err := docker.Connect(ctx, log)
-	if err != nil {
+	if _, err := targets.FindTopology(t, spec); err != nil {
 		return nil, err
 	}
-	s := &system{spec: spec, log: log, engine: engine, versions: map[string]string{}, removed: map[string]bool{}}
-	if err := s.start(ctx); err != nil {
-		if s.docker == nil {
-			return nil, errors.Join(err, engine.Close())
-		}
-		return s, err
+	s := &system{}
+	d, err := deploy.Start(ctx, spec, deploy.Config{
+		Target: t.Name(), Images: map[string]docker.Image{"postgres": image()},
+		Nodes:  func(images map[string]docker.ImageFacts) []docker.NodeSpec { return nodes(spec, images["postgres"]) },
+		Memory: memory, CPUs: cpus, Now: s.now,
+	})
+	if d == nil {
+		return nil, err
 	}
-	return s, nil
+	s.Deployment = d
+	if err == nil {
+		s.Cluster().Primaries = s.primaries
+		s.Cluster().Members = s.members()
+	}
+	return s, err
 }
 
-type system struct {
-	spec     targets.Spec
-	log      *slog.Logger
-	engine   *docker.Engine
-	docker   *docker.Cluster
-	cluster  *cluster.Cluster
-	versions map[string]string
-	version  atomic.Pointer[string] // of the server
+// A node is small: several share a machine.
+const (
+	memory = 1 << 30
+	cpus   = 2
+)
 
-	mu      sync.Mutex
-	removed map[string]bool // nodes that were taken out of the system
-}
+type system struct{ *deploy.Deployment }
 
 var _ targets.System = (*system)(nil)
 
-func (s *system) start(ctx context.Context) error {
-	img, err := s.engine.EnsureImage(ctx, image())
-	if err != nil {
-		return err
-	}
-	facts, err := s.engine.Facts(ctx)
-	if err != nil {
-		return err
-	}
-	maps.Copy(s.versions, map[string]string{
-		"image": img.Ref, "image-id": img.ID, "engine": facts.Version, "kernel": facts.Kernel,
-	})
-	if img.Digest != "" {
-		s.versions["image-digest"] = img.Digest
-	}
-	s.docker, err = s.engine.Start(ctx, docker.Spec{
-		RunID: s.spec.RunID, Nodes: s.nodes(img), Keep: s.spec.Keep,
-		Disk: docker.DiskBacking(s.spec.Disk), Now: s.now,
-	})
-	if s.docker != nil {
-		s.cluster = s.docker.Cluster()
-		s.cluster.Primaries = s.primaries
-		s.cluster.Members = s.members()
-	}
-	if err != nil {
-		return fmt.Errorf("start postgres/%s: %w", s.spec.Topology, err)
-	}
-	return nil
-}
-
-func (s *system) nodes(image docker.ImageFacts) []docker.NodeSpec {
-	nodes := docker.Bare(s.spec.Nodes)
+func nodes(spec targets.Spec, image docker.ImageFacts) []docker.NodeSpec {
+	nodes := docker.Bare(spec.Nodes)
 	primary := nodes[0].Name
 	volumes := image.Volumes
 	if len(volumes) == 0 {
 		volumes = []string{"/var/lib/postgresql/data"}
 	}
 	durable := ""
-	if s.spec.Disk != "" && s.spec.Disk != string(docker.DiskPlain) {
+	if spec.Disk != "" && spec.Disk != string(docker.DiskPlain) {
 		durable = "1"
 	}
 	for i := range nodes {
@@ -124,7 +81,7 @@ func (s *system) nodes(image docker.ImageFacts) []docker.NodeSpec {
 			Env:        []string{"NODE=" + nodes[i].Name, "PRIMARY=" + primary, "DURABLE=" + durable},
 			StopSignal: "SIGINT", // the fast shutdown, which does not wait for clients
 			Entrypoint: []string{"/capstan-entry.sh"},
-			Cmd:        s.settings(nodes),
+			Cmd:        settings(spec, nodes),
 			Files:      []docker.File{{Path: "/capstan-entry.sh", Mode: 0o755, Content: entry}},
 			ShmSize:    256 << 20,
 		}
@@ -134,7 +91,7 @@ func (s *system) nodes(image docker.ImageFacts) []docker.NodeSpec {
 
 // settings are the servers' parameters. All nodes have the same, so that each
 // could be the primary.
-func (s *system) settings(nodes []docker.NodeSpec) []string {
+func settings(spec targets.Spec, nodes []docker.NodeSpec) []string {
 	set := []string{
 		"wal_level=replica", "max_wal_senders=16", "max_replication_slots=16", "hot_standby=on",
 		"max_connections=300", "shared_buffers=32MB", "lc_messages=C",
@@ -144,7 +101,7 @@ func (s *system) settings(nodes []docker.NodeSpec) []string {
 		"wal_sender_timeout=5s", "wal_receiver_timeout=5s", "wal_retrieve_retry_interval=500ms",
 		"wal_receiver_status_interval=1s", "tcp_user_timeout=5s",
 	}
-	if names := standbyNames(s.spec.Levels[levelStandbys], nodes[1:]); names != "" {
+	if names := standbyNames(spec.Levels[levelStandbys], nodes[1:]); names != "" {
 		set = append(set, "synchronous_standby_names="+names)
 	}
 	var args []string
@@ -173,40 +130,13 @@ func standbyNames(level string, standbys []docker.NodeSpec) string {
 	return ""
 }
 
-// Cluster implements targets.System.
-func (s *system) Cluster() *cluster.Cluster { return s.cluster }
-
-// Versions implements targets.System.
-func (s *system) Versions() map[string]string {
-	v := maps.Clone(s.versions)
-	if server := s.version.Load(); server != nil {
-		v["postgres"] = *server
-	}
-	return v
-}
-
-// Logs implements targets.System.
-func (s *system) Logs(ctx context.Context, dir string) error { return s.docker.Logs(ctx, dir) }
-
-// Close implements targets.System.
-func (s *system) Close(ctx context.Context) error {
-	return errors.Join(s.docker.Close(ctx), s.engine.Close())
-}
-
 // Claim implements targets.System. The primary is a single copy, and every
 // commit that it acknowledged survives its crash, except with
 // synchronous_commit=off. Of standbys PostgreSQL promises only that they
 // follow.
 func (s *system) Claim() string {
-	if s.spec.Levels[levelCommit] == "off" || s.spec.Levels[levelRead] == readReplica {
+	if s.Spec.Levels[levelCommit] == "off" || s.Spec.Levels[levelRead] == readReplica {
 		return ""
 	}
 	return "linearizable"
-}
-
-// names are the nodes that belong to the system, the primary first.
-func (s *system) names() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.cluster.Nodes), func(n string) bool { return s.removed[n] })
 }

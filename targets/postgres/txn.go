@@ -21,13 +21,13 @@ var (
 // writing back what it read is promised nothing there: its update may be lost,
 // and with it what makes a list one.
 func (s *system) Isolation() string {
-	level := s.spec.Levels[levelIsolation]
+	level := s.Spec.Levels[levelIsolation]
 	switch {
-	case level == "read-committed" && s.spec.Levels[levelAppend] == "rmw":
+	case level == "read-committed" && s.Spec.Levels[levelAppend] == "rmw":
 		return ""
 	case level == "read-committed":
 		return "read-committed"
-	case s.spec.Levels[levelRead] == readReplica:
+	case s.Spec.Levels[levelRead] == readReplica:
 		return ""
 	case level == "repeatable-read":
 		return "snapshot-isolation"
