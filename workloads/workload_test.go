@@ -54,7 +54,7 @@ func (m setMemory) Add(_ context.Context, x int) error { m.set = append(m.set, x
 
 type countMemory struct{ *memory }
 
-func (m countMemory) Add(_ context.Context, d int) error { m.count += d; return nil }
+func (m countMemory) AddTo(_ context.Context, d int) error { m.count += d; return nil }
 func (m countMemory) Get(context.Context) (int, error)   { return m.count, nil }
 func newMemory() *memory                                 { return &memory{kv: map[int]int{}} }
 func conns() map[string]io.Closer {

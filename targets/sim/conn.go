@@ -84,11 +84,14 @@ func (c *logConn) CAS(ctx context.Context, key, old, new int) (register.Swap, er
 	return c.cas(ctx, key, old, new)
 }
 
-// Add implements set.Store and counter.Store.
+// Add implements set.Store.
 func (c *logConn) Add(ctx context.Context, x int) error { return c.add(ctx, x) }
 
 // ReadAll implements set.Store.
 func (c *logConn) ReadAll(ctx context.Context) ([]int, error) { return c.readAll(ctx) }
+
+// AddTo implements counter.Store.
+func (c *logConn) AddTo(ctx context.Context, delta int) error { return c.add(ctx, delta) }
 
 // Get implements counter.Store.
 func (c *logConn) Get(ctx context.Context) (int, error) { return c.get(ctx) }
@@ -117,11 +120,14 @@ func (c *cellConn) ReadAll(ctx context.Context) ([]int, error) { return c.readAl
 // crdtConn is a connection to conflict-free counters and sets.
 type crdtConn struct{ *conn }
 
-// Add implements set.Store and counter.Store.
+// Add implements set.Store.
 func (c *crdtConn) Add(ctx context.Context, x int) error { return c.add(ctx, x) }
 
 // ReadAll implements set.Store.
 func (c *crdtConn) ReadAll(ctx context.Context) ([]int, error) { return c.readAll(ctx) }
+
+// AddTo implements counter.Store.
+func (c *crdtConn) AddTo(ctx context.Context, delta int) error { return c.add(ctx, delta) }
 
 // Get implements counter.Store.
 func (c *crdtConn) Get(ctx context.Context) (int, error) { return c.get(ctx) }

@@ -270,7 +270,7 @@ func setOf(all []int) (s intset) {
 }
 
 type countStore interface {
-	Add(ctx context.Context, delta int) error
+	AddTo(ctx context.Context, delta int) error
 	Get(ctx context.Context) (int, error)
 }
 
@@ -289,7 +289,7 @@ func (d *driver) counter(ctx context.Context, rng *rand.Rand, conn any, node str
 		return err
 	}
 	delta := 1 + rng.IntN(5)
-	err := s.Add(ctx, delta)
+	err := s.AddTo(ctx, delta)
 	if !errors.Is(err, history.ErrNotApplied) {
 		d.r.count.tried += delta
 	}

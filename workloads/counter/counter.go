@@ -47,7 +47,7 @@ func (workload) Final(workloads.Params) gen.Source {
 func (workload) Bind(conn io.Closer) (workloads.Client, error) {
 	s, ok := conn.(Store)
 	if !ok {
-		return nil, fmt.Errorf("the connection has no add and get of a counter")
+		return nil, fmt.Errorf("the connection has no AddTo and Get of a counter")
 	}
 	return client{s}, nil
 }
@@ -65,7 +65,7 @@ func (c client) Invoke(ctx context.Context, op gen.Op) (json.RawMessage, error) 
 		if err != nil {
 			return nil, err
 		}
-		return nil, c.store.Add(ctx, v)
+		return nil, c.store.AddTo(ctx, v)
 	case "read":
 		v, err := c.store.Get(ctx)
 		return strconv.AppendInt(nil, int64(v), 10), err

@@ -7,7 +7,7 @@ import "context"
 // Store is what a connection offers to be driven by this workload. The counter
 // is 0 at the start of each run. Errors follow workloads.Client's rule.
 type Store interface {
-	// Add adds delta, which is positive.
-	Add(ctx context.Context, delta int) error
+	// AddTo adds delta, which is positive.
+	AddTo(ctx context.Context, delta int) error
 	Get(ctx context.Context) (int, error)
 }
