@@ -111,6 +111,27 @@ func TestImages(t *testing.T) {
 	}
 }
 
+// TestRoots: a build that asks for them gets this machine's certificates, and
+// an image is the same whatever they are.
+func TestRoots(t *testing.T) {
+	e := testEngine(t)
+	file := filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(file, []byte("a root of this network"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", file)
+	with := docker.Image{Name: "capstan-test-roots", Roots: true, Files: dockerfile(
+		"FROM debian:bookworm-slim\nCOPY roots.pem /\nRUN grep -qx 'a root of this network' /roots.pem\n")}
+	built, err := e.EnsureImage(t.Context(), with)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", "")
+	if again, err := e.EnsureImage(t.Context(), with); err != nil || again.ID != built.ID || again.Origin != "present" {
+		t.Errorf("with other roots: %+v, %v, want the image %s", again, err, built.ID)
+	}
+}
+
 func TestServerThatCannotStart(t *testing.T) {
 	e := testEngine(t)
 	nodes := serverNodes(t, e, 2)

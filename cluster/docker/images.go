@@ -63,6 +63,10 @@ type Image struct {
 	Files fs.FS
 	// Base, if set, is had first; the Dockerfile gets it as argument BASE.
 	Base *Image
+	// Roots gives the build the certificates that this machine trusts, as file
+	// roots.pem, for builds that fetch over TLS: a network may have a root of
+	// its own, which no image knows. They are for build stages only.
+	Roots bool
 }
 
 // ImageFacts says what image was got, and how.
@@ -111,7 +115,7 @@ func (e *Engine) EnsureImage(ctx context.Context, img Image) (ImageFacts, error)
 	}
 	if local != "" {
 		e.log.Info("build image", "image", local)
-		if err := e.buildOn(ctx, img.Base, local, archive); err == nil {
+		if err := e.buildOn(ctx, img, local, archive); err == nil {
 			return e.inspectImage(ctx, local, "built")
 		} else {
 			causes = append(causes, fmt.Errorf("build %s: %w", local, err))
@@ -207,15 +211,20 @@ func (e *Engine) pull(ctx context.Context, ref string) error {
 	return err
 }
 
-// buildOn builds an image on another one, which it gets first.
-func (e *Engine) buildOn(ctx context.Context, base *Image, ref string, archive []byte) error {
+// buildOn builds an image, after it got what it is built on.
+func (e *Engine) buildOn(ctx context.Context, img Image, ref string, archive []byte) (err error) {
 	args := map[string]*string{}
-	if base != nil {
-		got, err := e.EnsureImage(ctx, *base)
+	if img.Base != nil {
+		got, err := e.EnsureImage(ctx, *img.Base)
 		if err != nil {
 			return err
 		}
 		args["BASE"] = &got.Ref
+	}
+	if img.Roots {
+		if archive, err = withRoots(archive); err != nil {
+			return err
+		}
 	}
 	return e.build(ctx, ref, archive, args)
 }
