@@ -47,7 +47,7 @@ func (e *Engine) Attach(ctx context.Context, spec AttachSpec) (*Cluster, error) 
 	if err != nil {
 		return nil, err
 	}
-	image, err := e.EnsureImage(ctx, holderImage())
+	image, err := e.EnsureImage(ctx, HolderImage())
 	if err != nil {
 		return nil, err
 	}

@@ -164,7 +164,7 @@ func (e *Engine) Start(ctx context.Context, spec Spec) (*Cluster, error) {
 	if !removed.Empty() {
 		e.log.Info("removed what dead runs left", "what", removed.String())
 	}
-	image, err := e.EnsureImage(ctx, holderImage())
+	image, err := e.EnsureImage(ctx, HolderImage())
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ const pulse = `trap 'exit 0' TERM; while :; do date > /data/pulse; sleep 0.1 & w
 
 // Patient starts two small nodes to try faults on.
 func (e *Engine) Patient(ctx context.Context, runID string, disk DiskBacking) (*Cluster, error) {
-	image, err := e.EnsureImage(ctx, holderImage())
+	image, err := e.EnsureImage(ctx, HolderImage())
 	if err != nil {
 		return nil, err
 	}

@@ -11,12 +11,10 @@ import (
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/cluster/agent/links"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/pkg/stdcopy"
 )
-
-// HolderImage lets tests use the one image that is always there as a server.
-func HolderImage() Image { return holderImage() }
 
 // Exec runs a command in a container and returns its output and exit code.
 func (e *Engine) Exec(ctx context.Context, id string, cmd ...string) (string, int, error) {
@@ -146,10 +144,16 @@ func (w *Network) Watch(ctx context.Context, ls []cluster.Link, d time.Duration)
 
 // StartIPv4 starts a cluster as on an engine without IPv6.
 func (e *Engine) StartIPv4(ctx context.Context, spec Spec) (*Cluster, error) {
-	image, err := e.EnsureImage(ctx, holderImage())
+	image, err := e.EnsureImage(ctx, HolderImage())
 	if err != nil {
 		return nil, err
 	}
 	c := e.newCluster(spec)
 	return c, c.up(ctx, image.Ref, false)
+}
+
+// RemoveImage forgets a tag, and the image if it was the last one.
+func (e *Engine) RemoveImage(ctx context.Context, ref string) error {
+	_, err := e.api.ImageRemove(ctx, ref, image.RemoveOptions{Force: true})
+	return err
 }

@@ -22,7 +22,8 @@ var holderFiles embed.FS
 // the port that was chosen for it.
 const portTrials = 5
 
-func holderImage() Image {
+// HolderImage is what carries each node's network, see Spec.
+func HolderImage() Image {
 	files, err := fs.Sub(holderFiles, "holder")
 	if err != nil {
 		panic("docker: embedded holder files: " + err.Error())

@@ -103,7 +103,7 @@ func (h *hostAgent) start(ctx context.Context) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	image, err := h.c.e.EnsureImage(ctx, holderImage())
+	image, err := h.c.e.EnsureImage(ctx, HolderImage())
 	if err != nil {
 		return nil, err
 	}

@@ -83,20 +83,9 @@ type ImageFacts struct {
 
 // EnsureImage makes the image be present.
 func (e *Engine) EnsureImage(ctx context.Context, img Image) (ImageFacts, error) {
-	local, archive, err := img.local()
+	official, local, archive, err := e.candidates(img)
 	if err != nil {
 		return ImageFacts{}, err
-	}
-	policy := e.Images
-	if img.Ref == "" {
-		policy = Local // nobody publishes it
-	}
-	official := ""
-	if policy != Local {
-		official = img.Ref
-	}
-	if policy == Official {
-		local = ""
 	}
 	for _, ref := range []string{official, local} {
 		if f, err := e.inspectImage(ctx, ref, "present"); err == nil {
@@ -122,6 +111,21 @@ func (e *Engine) EnsureImage(ctx context.Context, img Image) (ImageFacts, error)
 		}
 	}
 	return ImageFacts{}, noImage(img, causes)
+}
+
+// candidates are the tags that the policy allows, and what to build the local
+// one from.
+func (e *Engine) candidates(img Image) (official, local string, archive []byte, err error) {
+	local, archive, err = img.local()
+	switch {
+	case err != nil:
+		return "", "", nil, err
+	case img.Ref == "" || e.Images == Local:
+		return "", local, archive, nil // nobody publishes it, or nobody wants that
+	case e.Images == Official:
+		return img.Ref, "", nil, nil
+	}
+	return img.Ref, local, archive, nil
 }
 
 func noImage(img Image, causes []error) error {

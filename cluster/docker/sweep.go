@@ -248,7 +248,7 @@ func (e *Engine) runCleaner(ctx context.Context, volumes []*volume.Volume) error
 		})
 		cmd = append(cmd, target+"/_data")
 	}
-	image, err := e.EnsureImage(ctx, holderImage())
+	image, err := e.EnsureImage(ctx, HolderImage())
 	if err != nil {
 		return err
 	}
