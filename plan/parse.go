@@ -91,6 +91,8 @@ func Parse(file string, text []byte, base Plan) (Plan, error) {
 	d := &decoder{file: file, places: p.places}
 	p.Level = maps.Clone(base.Level)
 	d.fields(doc.Content[0], "", map[string]func(*yaml.Node, string){
+		"title":         func(n *yaml.Node, at string) { p.Title = d.str(n, at) },
+		"expect":        func(n *yaml.Node, at string) { p.Expect = d.oneOf(n, at, Expectations()) },
 		"target":        func(n *yaml.Node, at string) { p.Target = d.str(n, at) },
 		"nodes":         func(n *yaml.Node, at string) { p.Nodes = d.integer(n, at, 1, 1000) },
 		"workload":      func(n *yaml.Node, at string) { p.Workload = d.str(n, at) },
@@ -105,6 +107,9 @@ func Parse(file string, text []byte, base Plan) (Plan, error) {
 		"check-memory":  func(n *yaml.Node, at string) { p.CheckMemory = d.size(n, at) },
 		"seed":          func(n *yaml.Node, at string) { p.Seed = d.seed(n, at) },
 		"disk":          func(n *yaml.Node, at string) { p.Disk = d.oneOf(n, at, Disks()) },
+		"node-memory":   func(n *yaml.Node, at string) { p.NodeMemory = d.size(n, at) },
+		"node-cpus":     func(n *yaml.Node, at string) { p.NodeCPUs = d.cpus(n, at) },
+		"endpoint":      func(n *yaml.Node, at string) { p.Endpoint = d.str(n, at) },
 		"faults":        func(n *yaml.Node, at string) { p.Faults = d.faults(n, at) },
 	})
 	return p, errors.Join(d.errs...)
@@ -302,6 +307,24 @@ func ParseRate(s string) (float64, error) {
 	v, err := strconv.ParseFloat(strings.TrimSuffix(s, "/s"), 64)
 	if err != nil || v < 0 || math.IsNaN(v) || v > 1e7 {
 		return 0, fmt.Errorf("parse rate %q: want operations a second like 200, or 0 for no limit", s)
+	}
+	return v, nil
+}
+
+func (d *decoder) cpus(n *yaml.Node, at string) float64 {
+	n = follow(n)
+	v, err := ParseCPUs(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil {
+		d.errorf(n, at, "want a number of CPUs like 0.5 or 2, got %s", kindOf(n))
+	}
+	return v
+}
+
+// ParseCPUs reads how many CPUs a node may use: "0.5", "2".
+func ParseCPUs(s string) (float64, error) {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(v >= 0.01 && v <= 1024) {
+		return 0, fmt.Errorf("parse CPUs %q: want a number like 0.5 or 2", s)
 	}
 	return v, nil
 }

@@ -14,6 +14,9 @@ import (
 
 // Plan is one run. After resolution no field is left open.
 type Plan struct {
+	// Title is what the plan is to show, in a sentence; Expect is what it
+	// should find, one of Expectations. Both may be empty.
+	Title, Expect string
 	// Target is TARGET/TOPOLOGY.
 	Target string
 	// Nodes is the number of nodes; 0 means the topology's default.
@@ -44,11 +47,20 @@ type Plan struct {
 	// Disk is what the nodes' data lies on: plain, loop or fuse; empty leaves
 	// it to the faults.
 	Disk string
+	// NodeMemory in bytes and NodeCPUs limit each node; 0 leaves it to the
+	// target.
+	NodeMemory int64
+	NodeCPUs   float64
+	// Endpoint is the address of a system that somebody else runs.
+	Endpoint string
 	// Faults are the disturbances; empty means none.
 	Faults []Fault
 
 	places map[string]place
 }
+
+// Expectations are the values of Plan.Expect.
+func Expectations() []string { return []string{"violation", "no violation"} }
 
 // Disks are the values of Plan.Disk.
 func Disks() []string { return []string{"plain", "loop", "fuse"} }
@@ -95,6 +107,12 @@ func (p Plan) YAML() []byte {
 	line := func(key, format string, args ...any) {
 		fmt.Fprintf(&b, "%s: %s\n", key, fmt.Sprintf(format, args...))
 	}
+	if p.Title != "" {
+		line("title", "%s", scalar(p.Title))
+	}
+	if p.Expect != "" {
+		line("expect", "%s", scalar(p.Expect))
+	}
 	line("target", "%s", scalar(p.Target))
 	if p.Nodes > 0 {
 		line("nodes", "%d", p.Nodes)
@@ -119,6 +137,15 @@ func (p Plan) YAML() []byte {
 	line("seed", "%d", p.Seed)
 	if p.Disk != "" {
 		line("disk", "%s", p.Disk)
+	}
+	if p.NodeMemory > 0 {
+		line("node-memory", "%s", FormatSize(p.NodeMemory))
+	}
+	if p.NodeCPUs > 0 {
+		line("node-cpus", "%g", p.NodeCPUs)
+	}
+	if p.Endpoint != "" {
+		line("endpoint", "%s", scalar(p.Endpoint))
 	}
 	if len(p.Faults) == 0 {
 		line("faults", "[]")

@@ -16,6 +16,7 @@ func TestRoundTrip(t *testing.T) {
 	p := plan.Default()
 	p.Target, p.Nodes, p.Rate, p.Seed, p.OpsPerKey = "sim/raft", 5, 0.5, 1<<63, 500
 	p.Level = map[string]string{"read": "local", "n": "3", "odd: name": "yes"}
+	p.Title, p.Expect, p.Endpoint, p.NodeMemory, p.NodeCPUs = "likes: converge", "no violation", "https://db.example:8000", 512<<20, 0.5
 	p.Faults = []plan.Fault{{Name: "partition:one"}, {Name: "kill", At: 3 * time.Second, Once: true, For: time.Second}}
 	p.Fill()
 	got, err := plan.Parse("p.yaml", p.YAML(), plan.Plan{})
@@ -23,7 +24,8 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatalf("%v\n%s", err, p.YAML())
 	}
 	again := string(got.YAML())
-	if again != string(p.YAML()) || !reflect.DeepEqual(got.Faults, p.Faults) || !reflect.DeepEqual(got.Level, p.Level) {
+	if again != string(p.YAML()) || !reflect.DeepEqual(got.Faults, p.Faults) || !reflect.DeepEqual(got.Level, p.Level) ||
+		got.Title != p.Title || got.Expect != p.Expect || got.Endpoint != p.Endpoint || got.NodeMemory != p.NodeMemory || got.NodeCPUs != p.NodeCPUs {
 		t.Errorf("got %+v\nwant %+v", got, p)
 	}
 }
@@ -77,6 +79,9 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 		"":                                            "the plan is empty",
 		"- a\n- b\n":                                  "p.yaml:1:1: want a mapping of fields, got a list",
 		"target:\n":                                   "target: want a name, got nothing",
+		"node-cpus: many\n":                           "p.yaml:1:12: node-cpus: want a number of CPUs like 0.5 or 2",
+		"node-memory: 512\n":                          "node-memory: want a size like 4GiB",
+		"expect: a surprise\n":                        `expect: "a surprise" is not one of them: violation, no violation`,
 	}
 	for text, want := range tests {
 		_, err := plan.Parse("p.yaml", []byte(text), plan.Default())

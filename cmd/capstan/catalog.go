@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/capstan-dev/capstan/nemesis"
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/mysql"
 	"github.com/capstan-dev/capstan/targets/postgres"
 	"github.com/capstan-dev/capstan/targets/sim"
 	"github.com/capstan-dev/capstan/workloads"
@@ -33,6 +35,7 @@ func allTargets() []targets.Target {
 	return []targets.Target{
 		sim.Target{},
 		postgres.Target{},
+		mysql.Target{},
 	}
 }
 
@@ -98,6 +101,15 @@ type subject struct {
 	schedule nemesis.Schedule
 }
 
+// spec is the request for the cluster.
+func (s subject) spec(run string, log *slog.Logger) targets.Spec {
+	return targets.Spec{
+		Topology: s.topology.Name, Nodes: s.plan.Nodes, Levels: s.plan.Level, Seed: harness.SystemSeed(s.plan.Seed),
+		Disk: s.plan.Disk, Memory: s.plan.NodeMemory, CPUs: s.plan.NodeCPUs, Endpoint: s.plan.Endpoint,
+		RunID: run, Log: log,
+	}
+}
+
 func named[T interface{ Name() string }](what, name string, all []T) (T, error) {
 	var names []string
 	for _, x := range all {
@@ -148,6 +160,9 @@ func resolve(p plan.Plan) (subject, error) {
 			errs = append(errs, p.Blame("workload", fmt.Errorf("target %s cannot do workload %s: %w", p.Target, p.Workload, err)))
 		}
 	}
+	if _, ok := s.target.(targets.Images); s.target != nil && !ok && (p.NodeMemory > 0 || p.NodeCPUs > 0) {
+		errs = append(errs, fmt.Errorf("target %s has no nodes in containers, whose memory and CPUs could be limited", p.Target))
+	}
 	p.Fill()
 	if p.Disk == "" {
 		p.Disk = diskFor(p.Faults)
@@ -169,6 +184,12 @@ func fillTopology(p plan.Plan, t targets.Topology) (plan.Plan, error) {
 	}
 	if p.Nodes < t.Min || p.Nodes > t.Max {
 		errs = append(errs, p.Blame("nodes", fmt.Errorf("target %s takes %d to %d nodes, not %d", p.Target, t.Min, t.Max, p.Nodes)))
+	}
+	switch {
+	case t.External && p.Endpoint == "":
+		errs = append(errs, p.Blame("target", fmt.Errorf("target %s is run by somebody else; say where with --endpoint ADDRESS", p.Target)))
+	case !t.External && p.Endpoint != "":
+		errs = append(errs, p.Blame("endpoint", fmt.Errorf("target %s starts a cluster of its own and takes no endpoint", p.Target)))
 	}
 	given := p.Level
 	p.Level = map[string]string{}

@@ -20,6 +20,8 @@ type planFlags struct {
 	nodes, concurrency   int
 	opsPerKey            int
 	rate, seed, disk     string
+	endpoint, memory     string
+	cpus                 string
 	timeLimit, opTimeout time.Duration
 }
 
@@ -34,12 +36,22 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	fl.StringArrayVar(&f.fault, "fault", []string{"partition"}, "fault as NAME, NAME:ARG or NAME(ARG, KEY=VALUE), with when if you like: 'isolate(primary) 5s @12s'; repeatable or with commas between, or none (see `capstan list faults`)")
 	fl.StringVar(&f.disk, "disk", "", diskDoc)
 	fl.IntVar(&f.nodes, "nodes", 0, "number of nodes (default: the topology's)")
+	f.registerLimits(cmd)
 	fl.IntVar(&f.concurrency, "concurrency", d.Concurrency, "number of clients at a time")
 	fl.IntVar(&f.opsPerKey, "ops-per-key", 0, "operations before the clients move on to a fresh key (default: the workload's)")
 	fl.StringVar(&f.rate, "rate", fmt.Sprint(d.Rate), "operations a second over all clients, whether or not they answer in time (open loop: latency counts from when an operation was due), 0 for as many as they can (closed loop)")
 	fl.DurationVar(&f.timeLimit, "time-limit", d.TimeLimit, "how long operations are asked for")
 	fl.StringVar(&f.seed, "seed", fmt.Sprint(d.Seed), "seed of everything random, or `random`")
 	fl.DurationVar(&f.opTimeout, "op-timeout", d.OpTimeout, "time after which an operation's outcome is unknown")
+}
+
+// registerLimits adds the flags of what a node is given, and of a system that
+// somebody else runs.
+func (f *planFlags) registerLimits(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.memory, "node-memory", "", "memory of each node, as `SIZE` like 512MiB (default: the target's)")
+	fl.StringVar(&f.cpus, "node-cpus", "", "`CPUS` that each node may use, like 0.5 (default: the target's)")
+	fl.StringVar(&f.endpoint, "endpoint", "", "`ADDRESS` of the system, for topologies that somebody else runs")
 }
 
 // plan puts defaults, file, argument and flags together and resolves them.
@@ -110,6 +122,17 @@ func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 	if given("seed") {
 		seed, err := parseSeed(f.seed)
 		p.Seed, errs = seed, append(errs, err)
+	}
+	if given("endpoint") {
+		p.Endpoint = f.endpoint
+	}
+	if given("node-memory") {
+		size, err := plan.ParseSize(f.memory)
+		p.NodeMemory, errs = size, append(errs, err)
+	}
+	if given("node-cpus") {
+		cpus, err := plan.ParseCPUs(f.cpus)
+		p.NodeCPUs, errs = cpus, append(errs, err)
 	}
 	if given("fault") {
 		faults, err := parseFaults(f.fault)

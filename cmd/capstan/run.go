@@ -118,11 +118,9 @@ func (a *app) record(s subject, d plan.Dir, keep bool, p *progress) (err error) 
 	p.phase("starting %s with %d nodes, seed %d", s.plan.Target, s.plan.Nodes, s.plan.Seed)
 	boot, cancel := context.WithTimeout(a.stop, bootTimeout)
 	defer cancel()
-	sys, err := s.target.Start(boot, targets.Spec{
-		Topology: s.topology.Name, Nodes: s.plan.Nodes, Levels: s.plan.Level,
-		Seed: harness.SystemSeed(s.plan.Seed), RunID: filepath.Base(string(d)), Keep: keep, Log: p.log,
-		Disk: s.plan.Disk,
-	})
+	spec := s.spec(filepath.Base(string(d)), p.log)
+	spec.Keep = keep
+	sys, err := s.target.Start(boot, spec)
 	if sys != nil {
 		defer func() { err = errors.Join(err, a.takeDown(sys, d, keep, p)) }()
 	}

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
-	"github.com/capstan-dev/capstan/harness"
 	"github.com/capstan-dev/capstan/harness/live"
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/targets"
@@ -67,6 +66,7 @@ func (f *planFlags) registerCluster(cmd *cobra.Command) {
 	fl.StringSliceVar(&f.level, "level", nil, "consistency level as `KNOB=VALUE`, repeatable (see `capstan list targets`)")
 	fl.IntVar(&f.nodes, "nodes", 0, "number of nodes (default: the topology's)")
 	fl.StringVar(&f.disk, "disk", "", diskDoc)
+	f.registerLimits(cmd)
 }
 
 // cluster is the plan of a cluster that nothing runs on.
@@ -96,10 +96,8 @@ func (a *app) up(s subject, name string) error {
 	boot, cancel := context.WithTimeout(a.stop, bootTimeout)
 	defer cancel()
 	fmt.Fprintf(a.err, "starting %s with %d nodes\n", s.plan.Target, s.plan.Nodes)
-	sys, err := s.target.Start(boot, targets.Spec{
-		Topology: s.topology.Name, Nodes: s.plan.Nodes, Levels: s.plan.Level,
-		Seed: harness.SystemSeed(s.plan.Seed), RunID: name, Log: a.logger(), Disk: s.plan.Disk,
-	})
+	spec := s.spec(name, a.logger())
+	sys, err := s.target.Start(boot, spec)
 	if err == nil {
 		err = sys.Ready(boot)
 	}
