@@ -19,6 +19,7 @@ import (
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/targets/mysql"
+	"github.com/capstan-dev/capstan/targets/etcd"
 	"github.com/capstan-dev/capstan/targets/postgres"
 	"github.com/capstan-dev/capstan/targets/sim"
 	"github.com/capstan-dev/capstan/workloads"
@@ -35,6 +36,7 @@ func allTargets() []targets.Target {
 	return []targets.Target{
 		sim.Target{},
 		postgres.Target{},
+		etcd.Target{},
 		mysql.Target{},
 	}
 }
