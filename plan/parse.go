@@ -102,6 +102,7 @@ func Parse(file string, text []byte, base Plan) (Plan, error) {
 		"rate":          func(n *yaml.Node, at string) { p.Rate = d.rate(n, at) },
 		"time-limit":    func(n *yaml.Node, at string) { p.TimeLimit = d.duration(n, at) },
 		"op-timeout":    func(n *yaml.Node, at string) { p.OpTimeout = d.duration(n, at) },
+		"client-pause":  func(n *yaml.Node, at string) { p.ClientPause = d.durationOrZero(n, at) },
 		"quiesce":       func(n *yaml.Node, at string) { p.Quiesce = d.durationOrZero(n, at) },
 		"check-timeout": func(n *yaml.Node, at string) { p.CheckTimeout = d.duration(n, at) },
 		"check-memory":  func(n *yaml.Node, at string) { p.CheckMemory = d.size(n, at) },

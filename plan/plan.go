@@ -37,6 +37,9 @@ type Plan struct {
 	TimeLimit time.Duration
 	// OpTimeout ends a call as unknown.
 	OpTimeout time.Duration
+	// ClientPause is how long a client now and then stops while it holds a
+	// lock, as in a collection of garbage; 0 means never.
+	ClientPause time.Duration
 	// Quiesce is the quiet time between the last heal and the final reads.
 	Quiesce time.Duration
 	// CheckTimeout bounds each check.
@@ -131,6 +134,9 @@ func (p Plan) YAML() []byte {
 	line("rate", "%g", p.Rate)
 	line("time-limit", "%v", p.TimeLimit)
 	line("op-timeout", "%v", p.OpTimeout)
+	if p.ClientPause > 0 {
+		line("client-pause", "%v", p.ClientPause)
+	}
 	line("quiesce", "%v", p.Quiesce)
 	line("check-timeout", "%v", p.CheckTimeout)
 	line("check-memory", "%s", FormatSize(p.CheckMemory))

@@ -24,6 +24,7 @@ import (
 	"github.com/capstan-dev/capstan/targets/sim"
 	"github.com/capstan-dev/capstan/workloads"
 	counterload "github.com/capstan-dev/capstan/workloads/counter"
+	lockload "github.com/capstan-dev/capstan/workloads/lock"
 	registerload "github.com/capstan-dev/capstan/workloads/register"
 	setload "github.com/capstan-dev/capstan/workloads/set"
 	txnload "github.com/capstan-dev/capstan/workloads/txn"
@@ -51,6 +52,7 @@ func allWorkloads(p plan.Plan, claim string) []workloads.Workload {
 		registerload.New(linear.Options{Timeout: p.CheckTimeout, Memory: p.CheckMemory}),
 		setload.New(sets.Options{Linearizable: fresh}),
 		counterload.New(counter.Options{Linearizable: fresh}),
+		lockload.New(lockload.Options{Pause: p.ClientPause, Fenced: p.Level["fencing"] == "token"}),
 		txnload.Append(func() (checker.Checker, error) { return txn.NewListAppend(claim) }),
 		txnload.WR(func() (checker.Checker, error) { return txn.NewRWRegister(claim, wr.Options{}) }),
 	}

@@ -23,6 +23,7 @@ type planFlags struct {
 	endpoint, memory     string
 	cpus                 string
 	timeLimit, opTimeout time.Duration
+	clientPause          time.Duration
 }
 
 const diskDoc = "what nodes' data lies on: plain, loop (ext4 on a loop device: lost writes, a full disk), fuse (all faults of disks), by default what the faults need"
@@ -42,6 +43,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.rate, "rate", fmt.Sprint(d.Rate), "operations a second over all clients, whether or not they answer in time (open loop: latency counts from when an operation was due), 0 for as many as they can (closed loop)")
 	fl.DurationVar(&f.timeLimit, "time-limit", d.TimeLimit, "how long operations are asked for")
 	fl.StringVar(&f.seed, "seed", fmt.Sprint(d.Seed), "seed of everything random, or `random`")
+	fl.DurationVar(&f.clientPause, "client-pause", 0, "how long a client now and then stops while it holds a lock (workload lock), as in a collection of garbage")
 	fl.DurationVar(&f.opTimeout, "op-timeout", d.OpTimeout, "time after which an operation's outcome is unknown")
 }
 
@@ -115,6 +117,9 @@ func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 	if given("op-timeout") {
 		p.OpTimeout = f.opTimeout
 	}
+	if given("client-pause") {
+		p.ClientPause = f.clientPause
+	}
 	if given("rate") {
 		rate, err := plan.ParseRate(f.rate)
 		p.Rate, errs = rate, append(errs, err)
@@ -157,6 +162,8 @@ func (f *planFlags) override(cmd *cobra.Command, p *plan.Plan) error {
 		errs = append(errs, fmt.Errorf("--ops-per-key %d: want at least 0", p.OpsPerKey))
 	case p.TimeLimit <= 0:
 		errs = append(errs, fmt.Errorf("--time-limit %v: want more than 0s", p.TimeLimit))
+	case p.ClientPause < 0:
+		errs = append(errs, fmt.Errorf("--client-pause %v: want at least 0s", p.ClientPause))
 	case p.OpTimeout <= 0:
 		errs = append(errs, fmt.Errorf("--op-timeout %v: want more than 0s", p.OpTimeout))
 	}

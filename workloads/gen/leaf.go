@@ -54,3 +54,10 @@ func (e *eachWorker) Next(v View) (Step, Status) {
 }
 
 func (*eachWorker) Observe(int, history.Event) {}
+
+// FirstWorkers gives each of the first n workers the operation once. Of those
+// that are connected to the nodes in turn, the first n are on n nodes.
+func FirstWorkers(n int, op Op) Source {
+	idle := Limit(0, Repeat(op))
+	return Reserve(idle, Part{Workers: n, Source: EachWorker(func(int) Op { return op })})
+}

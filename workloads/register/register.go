@@ -56,16 +56,9 @@ func (w *workload) Source(p workloads.Params) gen.Source {
 func (w *workload) Final(p workloads.Params) gen.Source {
 	var reads []gen.Source
 	for key := range w.keys {
-		reads = append(reads, readFromEach(p, key))
+		reads = append(reads, gen.FirstWorkers(min(p.Nodes, p.Concurrency), gen.Op{F: "read", Value: gen.Keyed(key, nil)}))
 	}
 	return gen.Chain(reads...)
-}
-
-func readFromEach(p workloads.Params, key int) gen.Source {
-	read := gen.Op{F: "read", Value: gen.Keyed(key, nil)}
-	each := gen.EachWorker(func(int) gen.Op { return read })
-	idle := gen.Limit(0, gen.Repeat(read))
-	return gen.Reserve(idle, gen.Part{Workers: min(p.Nodes, p.Concurrency), Source: each})
 }
 
 // key generates the operations of one register: half reads, the rest writes
