@@ -37,6 +37,9 @@ type Info struct {
 	Claim    string            `json:"claim,omitempty"`
 	Versions map[string]string `json:"versions,omitempty"`
 	Nodes    []string          `json:"nodes"`
+	// Memory is what each node's server used at the end, in bytes, where it
+	// was measured.
+	Memory map[string]int64 `json:"memory,omitempty"`
 	// Interrupted is true if the run was stopped before its time limit.
 	Interrupted bool `json:"interrupted,omitempty"`
 	// Problems are reasons not to trust a verdict of valid.

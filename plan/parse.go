@@ -111,6 +111,7 @@ func Parse(file string, text []byte, base Plan) (Plan, error) {
 		"node-memory":   func(n *yaml.Node, at string) { p.NodeMemory = d.size(n, at) },
 		"node-cpus":     func(n *yaml.Node, at string) { p.NodeCPUs = d.cpus(n, at) },
 		"endpoint":      func(n *yaml.Node, at string) { p.Endpoint = d.str(n, at) },
+		"vary":          func(n *yaml.Node, at string) { p.Vary = d.axes(n, at) },
 		"faults":        func(n *yaml.Node, at string) { p.Faults = d.faults(n, at) },
 	})
 	return p, errors.Join(d.errs...)
@@ -310,6 +311,34 @@ func ParseRate(s string) (float64, error) {
 		return 0, fmt.Errorf("parse rate %q: want operations a second like 200, or 0 for no limit", s)
 	}
 	return v, nil
+}
+
+// axes reads a mapping from fields to lists of values, in the file's order.
+func (d *decoder) axes(n *yaml.Node, at string) []Axis {
+	n = follow(n)
+	if n.Kind != yaml.MappingNode {
+		d.errorf(n, at, "want a mapping from fields to lists of values, like level.read: [primary, replica], got %s", kindOf(n))
+		return nil
+	}
+	var axes []Axis
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		field, list := n.Content[i], follow(n.Content[i+1])
+		here := at + "." + field.Value
+		d.here(list, here)
+		if list.Kind != yaml.SequenceNode || len(list.Content) == 0 {
+			d.errorf(list, here, "want a list of values, got %s", kindOf(list))
+			continue
+		}
+		a := Axis{Field: field.Value}
+		for _, v := range list.Content {
+			if v = follow(v); v.Kind != yaml.ScalarNode || v.Value == "" {
+				d.errorf(v, here, "want a value, got %s", kindOf(v))
+			}
+			a.Values = append(a.Values, v.Value)
+		}
+		axes = append(axes, a)
+	}
+	return axes
 }
 
 func (d *decoder) cpus(n *yaml.Node, at string) float64 {

@@ -58,6 +58,8 @@ type Plan struct {
 	Endpoint string
 	// Faults are the disturbances; empty means none.
 	Faults []Fault
+	// Vary makes the plan a matrix of runs, one for each combination.
+	Vary []Axis
 
 	places map[string]place
 }
@@ -152,6 +154,19 @@ func (p Plan) YAML() []byte {
 	}
 	if p.Endpoint != "" {
 		line("endpoint", "%s", scalar(p.Endpoint))
+	}
+	if len(p.Vary) > 0 {
+		fmt.Fprintf(&b, "vary:\n")
+	}
+	for _, a := range p.Vary {
+		fmt.Fprintf(&b, "  %s: [", scalar(a.Field))
+		for i, v := range a.Values {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%q", v)
+		}
+		b.WriteString("]\n")
 	}
 	if len(p.Faults) == 0 {
 		line("faults", "[]")

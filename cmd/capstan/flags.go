@@ -58,29 +58,37 @@ func (f *planFlags) registerLimits(cmd *cobra.Command) {
 
 // plan puts defaults, file, argument and flags together and resolves them.
 func (f *planFlags) plan(cmd *cobra.Command, args []string) (subject, error) {
+	p, err := f.raw(cmd, args)
+	if err != nil {
+		return subject{}, err
+	}
+	s, err := resolve(p)
+	return s, planCode(err)
+}
+
+// raw is the plan before it is resolved.
+func (f *planFlags) raw(cmd *cobra.Command, args []string) (plan.Plan, error) {
 	p := plan.Default()
 	if f.file != "" {
 		var err error
 		if p, err = plan.ReadFile(f.file, p); err != nil {
-			return subject{}, withCode(exitData, err)
+			return p, withCode(exitData, err)
 		}
 	}
 	if len(args) > 0 {
 		p.Target = args[0]
 		p.Override("target")
 	}
-	if err := f.override(cmd, &p); err != nil {
-		return subject{}, withCode(exitUsage, err)
+	return p, withCode(exitUsage, f.override(cmd, &p))
+}
+
+// planCode tells a mistake in a file from one on the command line.
+func planCode(err error) error {
+	var placed *plan.Error
+	if errors.As(err, &placed) {
+		return withCode(exitData, err)
 	}
-	s, err := resolve(p)
-	if err != nil {
-		var placed *plan.Error
-		if errors.As(err, &placed) {
-			return s, withCode(exitData, err)
-		}
-		return s, withCode(exitUsage, err)
-	}
-	return s, nil
+	return withCode(exitUsage, err)
 }
 
 // override applies the flags that were given.
@@ -186,7 +194,7 @@ func parseSeed(s string) (uint64, error) {
 func parseFaults(values []string) ([]plan.Fault, error) {
 	var texts []string
 	for _, v := range values {
-		texts = append(texts, splitOutside(v)...)
+		texts = append(texts, plan.SplitOutside(v)...)
 	}
 	faults := []plan.Fault{}
 	for _, text := range texts {
@@ -203,22 +211,4 @@ func parseFaults(values []string) ([]plan.Fault, error) {
 		faults = append(faults, f)
 	}
 	return faults, nil
-}
-
-// splitOutside splits at commas that are not inside of parentheses.
-func splitOutside(s string) []string {
-	var parts []string
-	depth, from := 0, 0
-	for i, c := range s {
-		switch {
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case c == ',' && depth <= 0:
-			parts = append(parts, strings.TrimSpace(s[from:i]))
-			from = i + 1
-		}
-	}
-	return append(parts, strings.TrimSpace(s[from:]))
 }

@@ -178,7 +178,7 @@ or history, 69 environment (engine, image, cluster), 70 bug, 130 interrupted.`,
 		},
 	}
 	root.AddCommand(a.runCommand(), a.planCommand(), a.checkCommand(), a.verifyCommand(), a.reportCommand(), a.exportCommand(),
-		a.simulateCommand(), a.listCommand(), a.doctorCommand(), a.cleanCommand(), a.imagesCommand(), a.versionCommand(),
+		a.simulateCommand(), a.listCommand(), a.doctorCommand(), a.cleanCommand(), a.imagesCommand(), a.matrixCommand(), a.versionCommand(),
 		a.upCommand(), a.attachCommand(), a.faultCommand(), a.shellCommand(), a.downCommand())
 	root.SetFlagErrorFunc(flagError)
 	return root

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
@@ -45,6 +46,9 @@ runs the embedded sim with asynchronous replication, which loses data.`,
 			if err != nil {
 				return err
 			}
+			if len(s.plan.Vary) > 0 {
+				return usage("the plan varies %s: it is for `capstan matrix`", s.plan.Vary[0].Field)
+			}
 			return a.run(s, dir, keep, asJSON)
 		},
 	}
@@ -57,27 +61,42 @@ runs the embedded sim with asynchronous replication, which loses data.`,
 
 // run is one run from directory to verdict.
 func (a *app) run(s subject, dir string, keep, asJSON bool) error {
+	run, trouble := a.perform(s, dir, manner{keep: keep})
+	if run.History == nil {
+		return trouble
+	}
+	return worseError(a.conclude(run, asJSON), trouble)
+}
+
+// manner is how a plan is performed.
+type manner struct {
+	// keep leaves the cluster running, weigh measures what its nodes use.
+	keep, weigh bool
+}
+
+// perform makes the run directory, records the run and judges it. Without a
+// history in the result nothing was judged; the error is trouble on the way.
+func (a *app) perform(s subject, dir string, m manner) (reports.Run, error) {
 	d, err := makeRunDir(dir, s.plan)
 	if err != nil {
-		return withCode(exitData, err)
+		return reports.Run{}, withCode(exitData, err)
 	}
 	logFile, err := os.Create(d.Log())
 	if err != nil {
-		return withCode(exitData, fmt.Errorf("create run log: %w", err))
+		return reports.Run{}, withCode(exitData, fmt.Errorf("create run log: %w", err))
 	}
 	defer logFile.Close()
 	p := newProgress(a.err, slog.New(slog.NewTextHandler(logFile, nil)))
 	defer p.close()
-	failed := a.record(s, d, keep, p)
+	failed := a.record(s, d, m, p)
 	if _, err := os.Stat(d.History()); err != nil {
-		return failed // nothing was recorded
+		return reports.Run{}, failed // nothing was recorded
 	}
 	run, err := a.judge(d, p)
 	if err != nil {
-		return errors.Join(failed, err)
+		run.History = nil
 	}
-	p.close()
-	return worseError(a.conclude(run, asJSON), failed)
+	return run, errors.Join(failed, err)
 }
 
 // worseError lets a violation stand above trouble with the environment, which
@@ -112,17 +131,17 @@ func makeRunDir(dir string, p plan.Plan) (plan.Dir, error) {
 
 // record brings the cluster up, runs the plan on it, and takes it down again.
 // Whatever happens after the first operation, the history is kept.
-func (a *app) record(s subject, d plan.Dir, keep bool, p *progress) (err error) {
+func (a *app) record(s subject, d plan.Dir, m manner, p *progress) (err error) {
 	began := time.Now()
 	info := plan.Info{Capstan: version(), Started: began.UTC()}
 	p.phase("starting %s with %d nodes, seed %d", s.plan.Target, s.plan.Nodes, s.plan.Seed)
 	boot, cancel := context.WithTimeout(a.stop, bootTimeout)
 	defer cancel()
 	spec := s.spec(filepath.Base(string(d)), p.log)
-	spec.Keep = keep
+	spec.Keep = m.keep
 	sys, err := s.target.Start(boot, spec)
 	if sys != nil {
-		defer func() { err = errors.Join(err, a.takeDown(sys, d, keep, p)) }()
+		defer func() { err = errors.Join(err, a.takeDown(sys, d, m.keep, p)) }()
 	}
 	if err == nil {
 		err = preflight(boot, s, sys)
@@ -143,11 +162,36 @@ func (a *app) record(s subject, d plan.Dir, keep bool, p *progress) (err error) 
 		Plan: s.plan, System: sys, Workload: s.workload, Schedule: s.schedule,
 		Journal: journal, Watch: p.watch, Phase: func(s string) { p.phase("%s", s) }, Log: p.log,
 	})
+	if m.weigh {
+		info.Memory = weigh(a.ctx, cl)
+	}
 	if err := journal.Close(); err != nil {
 		out.Problems = append(out.Problems, fmt.Sprintf("close journal: %v", err))
 	}
 	info.Duration, info.Interrupted, info.Problems = out.Duration, out.Interrupted, out.Problems
 	return withCode(exitData, d.WriteInfo(info))
+}
+
+// weigh asks how much memory each node uses. Nodes that cannot be asked are left
+// out.
+func weigh(ctx context.Context, c *cluster.Cluster) map[string]int64 {
+	if c.Limits == nil {
+		return nil
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	memory := map[string]int64{}
+	for _, n := range c.Nodes {
+		wg.Go(func() {
+			if u, err := c.Limits.Usage(ctx, n); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				memory[n] = u.Memory
+			}
+		})
+	}
+	wg.Wait()
+	return memory
 }
 
 // claimFor is what the system's documentation promises to a workload: of
