@@ -89,6 +89,20 @@ func (c *Cluster) Replace(ctx context.Context, node, image string) error {
 	return errors.Join(c.Procs.Start(ctx, node), c.Clocks.follow(ctx, n))
 }
 
+// SetCmd gives the node's servers another command from the next one on that is
+// made, see Replace.
+func (c *Cluster) SetCmd(node string, cmd []string) error {
+	n, err := c.node(node)
+	if err != nil {
+		return err
+	}
+	if n.spec.Server == nil {
+		return fmt.Errorf("%s: set command: %w", node, errBare)
+	}
+	n.spec.Server.Cmd = cmd
+	return nil
+}
+
 // saveEarlierLog keeps what a server wrote whose container is removed.
 func (c *Cluster) saveEarlierLog(ctx context.Context, n *Node) error {
 	var buf bytes.Buffer

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -58,6 +59,18 @@ func (d *Deployment) Renew(ctx context.Context, node string) error {
 	delete(d.removed, node)
 	d.mu.Unlock()
 	return d.Docker.Procs.Start(ctx, node)
+}
+
+// RenewAs starts a retired node on an empty disk, with another command: one that
+// makes it join those that are there, say.
+func (d *Deployment) RenewAs(ctx context.Context, node string, cmd []string) error {
+	if err := errors.Join(d.Docker.Wipe(ctx, node), d.Docker.SetCmd(node, cmd)); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	delete(d.removed, node)
+	d.mu.Unlock()
+	return d.Docker.Replace(ctx, node, "")
 }
 
 // Upgrade implements cluster.Members: it starts a node again from another

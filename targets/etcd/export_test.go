@@ -1,0 +1,4 @@
+package etcd
+
+// Classify is the mapping of errors.
+func Classify(err error) error { return classify(err) }

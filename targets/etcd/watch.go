@@ -1,0 +1,77 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"github.com/capstan-dev/capstan/workloads/watch"
+)
+
+var _ watch.Store = (*Conn)(nil)
+
+const watchedKey = "watched"
+
+// watchFor is how long a watch waits for something new.
+const watchFor = 200 * time.Millisecond
+
+// WriteWatched implements watch.Store.
+func (c *Conn) WriteWatched(ctx context.Context, v int) error {
+	return c.put(ctx, watchedKey, strconv.Itoa(v))
+}
+
+// Watch implements watch.Store. It is a stream of its own: the client library's
+// watcher would open another one when this breaks, and not tell.
+func (c *Conn) Watch(ctx context.Context, after int64) ([]int, int64, error) {
+	if c.Closed() {
+		return nil, 0, errClosed
+	}
+	wait, cancel := context.WithTimeout(ctx, watchFor)
+	defer cancel()
+	events, created, err := c.events(wait, after)
+	switch {
+	case created && wait.Err() != nil && ctx.Err() == nil:
+		return nil, after, nil // it watched, and nothing came
+	case err != nil:
+		return nil, 0, classify(fmt.Errorf("watch: %w", err))
+	}
+	var values []int
+	for _, e := range events {
+		v, _, err := number([]*mvccpb.KeyValue{e.Kv})
+		if err != nil {
+			return nil, 0, err
+		}
+		values, after = append(values, v), e.Kv.ModRevision
+	}
+	return values, after, nil
+}
+
+// events are the next ones after a revision; created says whether the server
+// has begun to watch.
+func (c *Conn) events(ctx context.Context, after int64) (events []*mvccpb.Event, created bool, err error) {
+	stream, err := c.s.watch.Watch(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	create := &pb.WatchCreateRequest{Key: []byte(watchedKey), StartRevision: after + 1}
+	if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
+		return nil, false, err
+	}
+	for {
+		resp, err := stream.Recv()
+		switch {
+		case err != nil:
+			return nil, created, err
+		case resp.Canceled:
+			return nil, created, errors.New(resp.CancelReason)
+		case len(resp.Events) > 0:
+			return resp.Events, created, nil
+		}
+		created = created || resp.Created
+	}
+}
