@@ -49,6 +49,14 @@ type Workload interface {
 // promises them isolation, and not linearizability.
 type Transactional interface{ Transactional() }
 
+// Preparer is for workloads that need something before their first operation,
+// like accounts with money.
+type Preparer interface {
+	// Prepare makes it over a connection that Bind takes. It may be called
+	// again after any error, and when it was made before.
+	Prepare(ctx context.Context, conn io.Closer) error
+}
+
 // Client invokes one operation over one connection.
 type Client interface {
 	// Invoke makes one call and returns the completion's value. An error that

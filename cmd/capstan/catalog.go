@@ -23,6 +23,7 @@ import (
 	"github.com/capstan-dev/capstan/targets/postgres"
 	"github.com/capstan-dev/capstan/targets/sim"
 	"github.com/capstan-dev/capstan/workloads"
+	bankload "github.com/capstan-dev/capstan/workloads/bank"
 	counterload "github.com/capstan-dev/capstan/workloads/counter"
 	lockload "github.com/capstan-dev/capstan/workloads/lock"
 	registerload "github.com/capstan-dev/capstan/workloads/register"
@@ -53,6 +54,7 @@ func allWorkloads(p plan.Plan, claim string) []workloads.Workload {
 		setload.New(sets.Options{Linearizable: fresh}),
 		counterload.New(counter.Options{Linearizable: fresh}),
 		lockload.New(lockload.Options{Pause: p.ClientPause, Fenced: p.Level["fencing"] == "token"}),
+		bankload.New(),
 		txnload.Append(func() (checker.Checker, error) { return txn.NewListAppend(claim) }),
 		txnload.WR(func() (checker.Checker, error) { return txn.NewRWRegister(claim, wr.Options{}) }),
 	}

@@ -146,6 +146,9 @@ func (a *app) record(s subject, d plan.Dir, m manner, p *progress) (err error) {
 	if err == nil {
 		err = preflight(boot, s, sys)
 	}
+	if err == nil {
+		err = harness.Prepare(boot, sys, s.workload)
+	}
 	if err != nil {
 		return a.bootError(err)
 	}
