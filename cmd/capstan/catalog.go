@@ -18,6 +18,7 @@ import (
 	"github.com/capstan-dev/capstan/nemesis"
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/cassandra"
 	"github.com/capstan-dev/capstan/targets/etcd"
 	"github.com/capstan-dev/capstan/targets/mysql"
 	"github.com/capstan-dev/capstan/targets/postgres"
@@ -40,6 +41,7 @@ func allTargets() []targets.Target {
 		postgres.Target{},
 		etcd.Target{},
 		mysql.Target{},
+		cassandra.Target{},
 	}
 }
 

@@ -46,16 +46,17 @@ var layers = [][]string{
 
 // fences name packages from outside that only one folder may import, and why.
 var fences = map[string]struct{ folder, why string }{
-	"github.com/docker/docker":          {"cluster/docker", "the client library must be replaceable in one folder"},
-	"github.com/hanwen/go-fuse":         {"cluster/agent/host/lossy", "only one package is a file system"},
-	"github.com/spf13/cobra":            {"cmd", "only the command line knows flags"},
-	"github.com/jackc/pgx":              {"targets/postgres", "a driver belongs to its target"},
-	"github.com/go-sql-driver/mysql":    {"targets/mysql", "a driver belongs to its target"},
-	"go.etcd.io/raft":                   {"targets/sim", "the protocol belongs to its target"},
-	"go.etcd.io/etcd":                   {"targets/etcd", "a driver belongs to its target"},
-	"github.com/gomodule/redigo":        {"targets/redis", "a driver belongs to its target"},
-	"github.com/anishathalye/porcupine": {"checker/linear", "one package owns the search"},
-	"gopkg.in/yaml.v3":                  {"plan", "the YAML library must be replaceable in one folder"},
+	"github.com/docker/docker":                 {"cluster/docker", "the client library must be replaceable in one folder"},
+	"github.com/hanwen/go-fuse":                {"cluster/agent/host/lossy", "only one package is a file system"},
+	"github.com/spf13/cobra":                   {"cmd", "only the command line knows flags"},
+	"github.com/jackc/pgx":                     {"targets/postgres", "a driver belongs to its target"},
+	"github.com/go-sql-driver/mysql":           {"targets/mysql", "a driver belongs to its target"},
+	"go.etcd.io/raft":                          {"targets/sim", "the protocol belongs to its target"},
+	"go.etcd.io/etcd":                          {"targets/etcd", "a driver belongs to its target"},
+	"github.com/gomodule/redigo":               {"targets/redis", "a driver belongs to its target"},
+	"github.com/apache/cassandra-gocql-driver": {"targets/cassandra", "a driver belongs to its target"},
+	"github.com/anishathalye/porcupine":        {"checker/linear", "one package owns the search"},
+	"gopkg.in/yaml.v3":                         {"plan", "the YAML library must be replaceable in one folder"},
 }
 
 type pkg struct {
