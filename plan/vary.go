@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -72,6 +73,9 @@ func (p Plan) with(field, value string) (Plan, error) {
 	}
 	p.places = places
 	p.Override(field)
+	if e := (*Error)(nil); errors.As(err, &e) {
+		err = errors.New(e.Msg) // its place is that of a text that nobody wrote
+	}
 	return p, err
 }
 

@@ -27,6 +27,7 @@ type page struct {
 	Run                           Run
 	Style                         template.CSS
 	Headline, Verdict, Why, Claim string
+	Intent                        string
 	Rerun, Started                string
 	Levels, Facts                 []fact
 	Broken                        bool
@@ -88,7 +89,7 @@ func makePage(r Run) page {
 	ops, windows := operations(r.History), history.Windows(r.History)
 	p := page{
 		Run: r, Style: template.CSS(reportStyle), Headline: Headline(r.Results.Verdict),
-		Verdict: r.Results.Verdict.String(), Why: why(r, windows), Claim: claim(r), Rerun: clean(Rerun(r)),
+		Verdict: r.Results.Verdict.String(), Why: why(r, windows), Claim: claim(r), Intent: intent(r), Rerun: clean(Rerun(r)),
 		Started:   r.Info.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
 		Broken:    r.Results.Verdict == checker.Invalid,
 		Witnesses: witnesses(slices.Concat(r.Results.Checks, refutations(r.Results.Models)), windows, ops),
@@ -149,6 +150,19 @@ func claim(r Run) string {
 		return fmt.Sprintf("The system claims to be %s for this topology and level: a finding.", c)
 	}
 	return fmt.Sprintf("The system claims to be %s for this topology and level.", c)
+}
+
+// intent is what the plan is to show, and whether the run did; empty if the
+// plan does not say.
+func intent(r Run) string {
+	text := clean(r.Plan.Title)
+	if text != "" {
+		text = "The plan: " + strings.TrimSuffix(text, ".") + "."
+	}
+	if e := expected(r); e != "" {
+		text = strings.TrimSpace(fmt.Sprintf("%s It expects %s: %s.", text, map[string]string{"violation": "a violation", "no violation": "none"}[r.Plan.Expect], e))
+	}
+	return text
 }
 
 // refutes is true if the violations speak against the claim: all do, but those

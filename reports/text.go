@@ -16,6 +16,9 @@ func Text(w io.Writer, r Run) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s  %s, workload %s, seed %d\n", Headline(r.Results.Verdict), r.Plan.Target, r.Plan.Workload, r.Plan.Seed)
 	fmt.Fprintf(&b, "%s\n%s\n", wrap(why(r, history.Windows(r.History)), 0), wrap(claim(r), 0))
+	if text := intent(r); text != "" {
+		fmt.Fprintln(&b, wrap(text, 0))
+	}
 	writeWitnesses(&b, r.Results)
 	fmt.Fprintln(&b, "\nChecks")
 	for _, c := range r.Results.Checks {

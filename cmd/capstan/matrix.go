@@ -96,7 +96,7 @@ func (f *planFlags) row(cmd *cobra.Command, arg string) (string, plan.Plan, erro
 func resolveCells(label string, p plan.Plan) ([]cell, error) {
 	varied, err := p.Cells()
 	if err != nil {
-		return nil, withCode(exitUsage, err)
+		return nil, planCode(err)
 	}
 	var cells []cell
 	var errs []error
