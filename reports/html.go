@@ -146,7 +146,7 @@ func claim(r Run) string {
 		return "The system promises no more for this topology and level: the violation is what its design allows."
 	case c == "":
 		return "The system makes no promise for this topology and level."
-	case r.Results.Verdict == checker.Invalid && refutes(r.Results, c):
+	case RefutesClaim(r):
 		return fmt.Sprintf("The system claims to be %s for this topology and level: a finding.", c)
 	}
 	return fmt.Sprintf("The system claims to be %s for this topology and level.", c)
@@ -165,15 +165,13 @@ func intent(r Run) string {
 	return text
 }
 
-// refutes is true if the violations speak against the claim: all do, but those
-// of linearizability against something weaker.
-func refutes(res Results, claim string) bool {
-	for _, c := range res.Checks {
-		if c.Verdict == checker.Invalid && (c.Name != "linearizable" || claim == "linearizable") {
-			return true
-		}
-	}
-	return false
+// RefutesClaim is true if the violations speak against what the system claims:
+// all do, but those of linearizability against something weaker.
+func RefutesClaim(r Run) bool {
+	claim := r.Info.Claim
+	return claim != "" && slices.ContainsFunc(r.Results.Checks, func(c checker.Result) bool {
+		return c.Verdict == checker.Invalid && (c.Name != "linearizable" || claim == "linearizable")
+	})
 }
 
 func glyph(v checker.Verdict) string {
