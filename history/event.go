@@ -69,6 +69,16 @@ func (e *Event) Unmet() bool {
 	return e.Kind == Fail && strings.HasPrefix(e.Err, ErrUnmet.Error())
 }
 
+// ErrNotOffered marks a call that a system does not have at the levels that it
+// was asked for, e.g. a compare-and-set among plain writes. It is an
+// ErrNotApplied; whoever gets it need not ask again.
+var ErrNotOffered = fmt.Errorf("%w: not offered at these levels", ErrNotApplied)
+
+// NotOffered says whether a completion's Err tells of ErrNotOffered.
+func (e *Event) NotOffered() bool {
+	return e.Kind == Fail && strings.HasPrefix(e.Err, ErrNotOffered.Error())
+}
+
 // History is a list of events in order of time.
 type History struct {
 	Events []Event

@@ -99,7 +99,12 @@ func (c strength) Check(_ context.Context, h *history.History) (checker.Result, 
 		}
 	}
 	say(s.ok < c.o.MinOK, "only %d operations are ok, %d are the least", s.ok, c.o.MinOK)
+	missing := ""
 	for _, f := range slices.Sorted(maps.Keys(s.asked)) {
+		if s.refused[f] == s.asked[f] { // nobody expects an answer
+			missing += ", " + f + " is not offered at these levels"
+			continue
+		}
 		say(s.okByF[f] == 0, "not one of %d operations %s is ok", s.asked[f], f)
 	}
 	say(s.most < 2, "no two operations were in flight at a time%s", onKey(h))
@@ -112,7 +117,7 @@ func (c strength) Check(_ context.Context, h *history.History) (checker.Result, 
 	if s.windows > 0 {
 		reason += fmt.Sprintf(", %d of them asked after the last heal", s.afterHeal)
 	}
-	return checker.Result{Reason: reason}, nil
+	return checker.Result{Reason: reason + missing}, nil
 }
 
 func onKey(h *history.History) string {
@@ -132,10 +137,11 @@ type found struct {
 	windows, healed int
 	most            int // calls in flight at a time, on one key
 	asked, okByF    map[string]int
+	refused         map[string]int // those of asked that are not offered
 }
 
 func survey(h *history.History, pairs []history.Pair) found {
-	s := found{asked: map[string]int{}, okByF: map[string]int{}}
+	s := found{asked: map[string]int{}, okByF: map[string]int{}, refused: map[string]int{}}
 	var lastHeal time.Duration
 	for _, w := range history.Windows(h) {
 		s.windows++
@@ -146,6 +152,9 @@ func survey(h *history.History, pairs []history.Pair) found {
 	}
 	for _, p := range pairs {
 		s.asked[p.F()]++
+		if p.Complete != nil && p.Complete.NotOffered() {
+			s.refused[p.F()]++
+		}
 		if p.Outcome() != history.OK {
 			continue
 		}

@@ -71,6 +71,13 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// refused lets the last call of a history be one that is not offered.
+func refused(h *history.History) *history.History {
+	e := &h.Events[len(h.Events)-1]
+	e.Kind, e.Err = history.Fail, history.ErrNotOffered.Error()+": plain writes have no condition"
+	return h
+}
+
 func TestStrength(t *testing.T) {
 	d := history.FaultDetail{ID: 1, Fault: "kill", Proven: true}
 	both := []line{{0, inv, "read"}, {1, inv, "read"}, {0, ok, "read"}, {1, ok, "read"}}
@@ -88,6 +95,7 @@ func TestStrength(t *testing.T) {
 		"empty":              {make1(nil), 1, checker.Unknown, "only 0 operations"},
 		"not concurrent":     {make1(serial), 2, checker.Unknown, "no two operations"},
 		"a kind without ok":  {make1(noWrite), 2, checker.Unknown, "not one of 1 operations write is ok"},
+		"a kind not offered": {refused(make1(noWrite)), 2, checker.Valid, "write is not offered"},
 		"nothing after heal": {make1(append(both[:4:4], fault...), d, d, d, d), 2, checker.Unknown, "after the last heal"},
 		"reads after heal":   {make1(append(fault[:4:4], both...), d, d, d, d), 2, checker.Valid, "2 of them asked after"},
 		"the fault goes on":  {make1(append(fault[:2:2], both...), d, d), 2, checker.Unknown, "not healed"},

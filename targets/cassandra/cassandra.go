@@ -22,7 +22,9 @@ var (
 func (Target) Name() string { return "cassandra" }
 
 // Doc implements targets.Target.
-func (Target) Doc() string { return "Apache Cassandra 5, leaderless with tunable consistency, in Docker" }
+func (Target) Doc() string {
+	return "Apache Cassandra 5, leaderless with tunable consistency, in Docker"
+}
 
 // The names of levels and those of their values that code asks for.
 const (

@@ -7,6 +7,7 @@ import (
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
 
+	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/workloads/counter"
 	"github.com/capstan-dev/capstan/workloads/ids"
 	"github.com/capstan-dev/capstan/workloads/register"
@@ -136,7 +137,7 @@ func (c *Conn) CAS(ctx context.Context, key, old, new int) (register.Swap, error
 	if !isSerial(c.levels[levelWrite]) {
 		switch c.levels[levelCAS] {
 		case casRefused:
-			return register.Swap{}, notApplied(fmt.Errorf("a plain write has no condition; levels write=SERIAL, or cas"))
+			return register.Swap{}, fmt.Errorf("%w: a plain write has no condition", history.ErrNotOffered)
 		case casClient:
 			return c.readModifyWrite(ctx, key, old, new)
 		}

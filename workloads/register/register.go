@@ -32,6 +32,8 @@ type workload struct {
 	opts linear.Options
 	// keys is the number of keys that the source has used so far.
 	keys int
+	// plain: the system has no compare-and-set at these levels, it said.
+	plain bool
 }
 
 func (*workload) Name() string { return "register" }
@@ -48,7 +50,7 @@ func (w *workload) Source(p workloads.Params) gen.Source {
 	return gen.ConcurrentKeys(group, 0, func(key int) gen.Source {
 		w.keys = max(w.keys, key+1)
 		rng := rand.New(rand.NewPCG(p.Seed, uint64(key)))
-		return gen.ProcessLimit(processesPerWorker*group, gen.Limit(limit, newKey(rng)))
+		return gen.ProcessLimit(processesPerWorker*group, gen.Limit(limit, newKey(w, rng)))
 	})
 }
 
@@ -65,13 +67,14 @@ func (w *workload) Final(p workloads.Params) gen.Source {
 // and compare-and-sets. Every value is written at most once; the old value of
 // a compare-and-set is the last one that somebody saw.
 type key struct {
+	w          *workload
 	rng        *rand.Rand
 	next, seen int
 	gen.Source
 }
 
-func newKey(rng *rand.Rand) gen.Source {
-	k := &key{rng: rng}
+func newKey(w *workload, rng *rand.Rand) gen.Source {
+	k := &key{w: w, rng: rng}
 	k.Source = gen.Func(k.op)
 	return k
 }
@@ -80,7 +83,7 @@ func (k *key) op() gen.Op {
 	switch x := k.rng.IntN(4); {
 	case x < 2:
 		return gen.Op{F: "read", Value: json.RawMessage("null")}
-	case x == 2 || k.seen == 0:
+	case x == 2 || k.seen == 0 || k.w.plain:
 		k.next++
 		return gen.Op{F: "write", Value: strconv.AppendInt(nil, int64(k.next), 10)}
 	}
@@ -89,6 +92,9 @@ func (k *key) op() gen.Op {
 }
 
 func (k *key) Observe(_ int, e history.Event) {
+	if e.NotOffered() {
+		k.w.plain = true
+	}
 	if e.Kind != history.OK {
 		return
 	}

@@ -11,7 +11,8 @@ type Store interface {
 	Read(ctx context.Context, key int) (v int, ok bool, err error)
 	Write(ctx context.Context, key, v int) error
 	// CAS sets the key to new if its value is old. That it found something
-	// else is an answer, not an error.
+	// else is an answer, not an error. A system that has none at its levels
+	// returns history.ErrNotOffered, and is then asked for reads and writes.
 	CAS(ctx context.Context, key, old, new int) (Swap, error)
 }
 
