@@ -10,6 +10,7 @@ import (
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/counter"
 	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/checker/monotonic"
 	"github.com/capstan-dev/capstan/checker/sets"
 	"github.com/capstan-dev/capstan/checker/txn"
 	"github.com/capstan-dev/capstan/checker/txn/infer/wr"
@@ -26,10 +27,16 @@ import (
 	"github.com/capstan-dev/capstan/workloads"
 	bankload "github.com/capstan-dev/capstan/workloads/bank"
 	counterload "github.com/capstan-dev/capstan/workloads/counter"
+	idsload "github.com/capstan-dev/capstan/workloads/ids"
 	lockload "github.com/capstan-dev/capstan/workloads/lock"
+	longforkload "github.com/capstan-dev/capstan/workloads/longfork"
+	monotonicload "github.com/capstan-dev/capstan/workloads/monotonic"
 	registerload "github.com/capstan-dev/capstan/workloads/register"
+	sequentialload "github.com/capstan-dev/capstan/workloads/sequential"
 	setload "github.com/capstan-dev/capstan/workloads/set"
 	txnload "github.com/capstan-dev/capstan/workloads/txn"
+	watchload "github.com/capstan-dev/capstan/workloads/watch"
+	writeskewload "github.com/capstan-dev/capstan/workloads/writeskew"
 )
 
 // This file is the list of all that ships. A new target, workload or fault is
@@ -59,6 +66,12 @@ func allWorkloads(p plan.Plan, claim string) []workloads.Workload {
 		bankload.New(),
 		txnload.Append(func() (checker.Checker, error) { return txn.NewListAppend(claim) }),
 		txnload.WR(func() (checker.Checker, error) { return txn.NewRWRegister(claim, wr.Options{}) }),
+		monotonicload.New(func() (checker.Checker, error) { return monotonic.New(claim) }),
+		writeskewload.New(),
+		longforkload.New(),
+		sequentialload.New(),
+		idsload.New(),
+		watchload.New(),
 	}
 }
 

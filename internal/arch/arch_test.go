@@ -33,6 +33,7 @@ var layers = [][]string{
 	{"checker/txn/predicate"},
 	{"checker/txn/explain"},
 	{"checker", "workloads/gen", "cluster", "plan"},
+	{"checker/monotonic"},
 	{"cluster/agent/host/lossy"},
 	{"cluster/agent"},
 	{"workloads", "nemesis", "cluster/docker", "cluster/sim"},

@@ -2,6 +2,7 @@ package gen
 
 import (
 	"container/heap"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -15,6 +16,9 @@ type Imaginary struct {
 	// zero values mean 1 ms and OK.
 	Latency func(Op, int) time.Duration
 	Outcome func(Op, int) history.Kind
+	// Answer, if set, stands for Outcome and says also what the completion's
+	// value is.
+	Answer func(Op, int) (history.Kind, json.RawMessage)
 	// Until ends the simulation even if the source has not.
 	Until time.Duration
 }
@@ -78,7 +82,10 @@ func (s *simulation) complete(src Source) {
 	c := heap.Pop(&s.inFlight).(imaginaryCall)
 	s.view.Now = c.at
 	kind := history.OK
-	if s.im.Outcome != nil {
+	switch {
+	case s.im.Answer != nil:
+		kind, c.op.Value = s.im.Answer(c.op, c.worker)
+	case s.im.Outcome != nil:
 		kind = s.im.Outcome(c.op, c.worker)
 	}
 	s.record(src, c.worker, c.op, kind)
