@@ -36,7 +36,7 @@ var layers = [][]string{
 	{"checker/monotonic"},
 	{"cluster/agent/host/lossy"},
 	{"cluster/agent"},
-	{"workloads", "nemesis", "cluster/docker", "cluster/sim"},
+	{"workloads", "nemesis", "cluster/docker", "cluster/external", "cluster/sim"},
 	{"targets"},
 	{"targets/deploy"},
 	{"targets/conform"},
