@@ -11,11 +11,16 @@ import (
 	"github.com/capstan-dev/capstan/checker/causalreverse"
 	"github.com/capstan-dev/capstan/checker/ids"
 	"github.com/capstan-dev/capstan/checker/linear"
+	"github.com/capstan-dev/capstan/checker/lock"
 	"github.com/capstan-dev/capstan/checker/longfork"
+	"github.com/capstan-dev/capstan/checker/monotonic"
 	"github.com/capstan-dev/capstan/checker/queue"
+	"github.com/capstan-dev/capstan/checker/sequential"
 	"github.com/capstan-dev/capstan/checker/sets"
 	"github.com/capstan-dev/capstan/checker/txn"
+	"github.com/capstan-dev/capstan/checker/watch"
 	"github.com/capstan-dev/capstan/checker/weak"
+	"github.com/capstan-dev/capstan/checker/writeskew"
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/internal/nearest"
 )
@@ -48,7 +53,22 @@ func allModels() []model {
 	})
 	plain("long-fork", "single writes and reads of groups: all see the writes in one order", func(checkOptions) checker.Checker { return longfork.New() })
 	plain("causal-reverse", "writes and reads of all: none is seen before one that ended before it began", func(checkOptions) checker.Checker { return causalreverse.New() })
-	return append(all, isolationModels()...)
+	return append(append(all, jointModels()...), isolationModels()...)
+}
+
+// jointModels are those of Jepsen's other checks, and of our workloads, that
+// look at all keys together, or at what their operations' keys mean.
+func jointModels() []model {
+	return []model{
+		{"monotonic", "inc and reads of registers that only grow: isolation, by the order of the numbers", func(checkOptions) (checker.Checker, error) { return monotonic.New("") }},
+		{"adya-g2", "insert [k row] only if there is no row for k: at most one is acknowledged", func(checkOptions) (checker.Checker, error) { return writeskew.New(), nil }},
+		{"sequential", "put (write) of subkeys in order, scan (read) in reverse: no later one without the earlier ones", func(checkOptions) (checker.Checker, error) { return sequential.New(), nil }},
+		{"mutual-exclusion", "acquire, load, save and release of locks with a lease: never two at a time", func(checkOptions) (checker.Checker, error) {
+			return lock.NewExclusion(lock.Options{}), nil
+		}},
+		{"protected-lists", "the same, and look: no element that was saved under a lock is lost", func(checkOptions) (checker.Checker, error) { return lock.NewProtected(), nil }},
+		{"watch", "write and watch: all are told of the same writes in the same order", func(checkOptions) (checker.Checker, error) { return watch.New(), nil }},
+	}
 }
 
 func models() []string {
@@ -112,6 +132,14 @@ func suggestModel(h *history.History) (string, error) {
 		numbers = numbers || e.F == "read" && e.Kind == history.OK && isNumber(e.Value, keyed)
 	}
 	switch {
+	case fs["load"] && fs["save"]:
+		return "mutual-exclusion", nil
+	case fs["inc"]:
+		return "monotonic", nil
+	case fs["watch"]:
+		return "watch", nil
+	case fs["put"] && fs["scan"]:
+		return "sequential", nil
 	case fs["acquire"] || fs["release"]:
 		return "mutex", nil
 	case fs["cas"]:
