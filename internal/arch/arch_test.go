@@ -37,6 +37,7 @@ var layers = [][]string{
 	{"cluster/agent/host/lossy"},
 	{"cluster/agent"},
 	{"workloads", "nemesis", "cluster/docker", "cluster/external", "cluster/sim"},
+	{"workloads/longfork", "workloads/sequential"}, // on the verbs of others
 	{"targets"},
 	{"targets/deploy"},
 	{"targets/conform"},
