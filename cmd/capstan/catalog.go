@@ -23,6 +23,7 @@ import (
 	"github.com/capstan-dev/capstan/targets/etcd"
 	"github.com/capstan-dev/capstan/targets/mysql"
 	"github.com/capstan-dev/capstan/targets/postgres"
+	"github.com/capstan-dev/capstan/targets/redis"
 	"github.com/capstan-dev/capstan/targets/sim"
 	"github.com/capstan-dev/capstan/workloads"
 	bankload "github.com/capstan-dev/capstan/workloads/bank"
@@ -47,6 +48,7 @@ func allTargets() []targets.Target {
 		sim.Target{},
 		postgres.Target{},
 		etcd.Target{},
+		redis.Target{},
 		mysql.Target{},
 		cassandra.Target{},
 	}

@@ -82,6 +82,7 @@ func (c *Conn) Load(ctx context.Context, key int) ([]int, error) {
 	if token := c.held[key]; token != 0 {
 		resp, ok, err := c.present(ctx, key, token, get)
 		if err == nil && !ok {
+			delete(c.held, key)
 			err = notApplied(fmt.Errorf("the store has seen a greater token than %d", token))
 		}
 		if err != nil {
@@ -111,6 +112,9 @@ func (c *Conn) Save(ctx context.Context, key int, list []int, token int64) (bool
 		return err == nil, err
 	}
 	_, ok, err := c.present(ctx, key, token, put)
+	if err == nil && !ok {
+		delete(c.held, key)
+	}
 	return ok, err
 }
 

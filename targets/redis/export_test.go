@@ -1,0 +1,11 @@
+package redis
+
+import "context"
+
+// Classify is the mapping of errors.
+func Classify(err error) error { return classify(err) }
+
+// Slot is the slot of Redis Cluster that the node hashes all keys into.
+func (c *Conn) Slot(ctx context.Context) (any, error) {
+	return c.s.do(ctx, command{"CLUSTER", "KEYSLOT", key("register", 1)})
+}
