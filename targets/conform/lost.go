@@ -11,6 +11,7 @@ import (
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/workloads/bank"
 	"github.com/capstan-dev/capstan/workloads/counter"
+	"github.com/capstan-dev/capstan/workloads/lock"
 	"github.com/capstan-dev/capstan/workloads/monotonic"
 	"github.com/capstan-dev/capstan/workloads/register"
 	"github.com/capstan-dev/capstan/workloads/set"
@@ -52,6 +53,9 @@ func (s *suite) probes(conn io.Closer) []probe {
 	if _, ok := conn.(bank.Store); ok {
 		all = append(all, transfers())
 	}
+	if _, ok := conn.(lock.Store); ok {
+		all = append(all, saves())
+	}
 	return all
 }
 
@@ -70,6 +74,19 @@ func adds() probe {
 	}, count: func(ctx context.Context, c io.Closer, x int) (int, error) {
 		all, err := c.(set.Store).ReadAll(ctx)
 		return occurrences(all, x), err
+	}}
+}
+
+// protected keeps what saves write away from the keys of other tests.
+func protected(x int) int { return 1_000_000 + x }
+
+func saves() probe {
+	return probe{name: "lock save", do: func(ctx context.Context, c io.Closer, x int) error {
+		_, err := c.(lock.Store).Save(ctx, protected(x), []int{x}, 0)
+		return err
+	}, count: func(ctx context.Context, c io.Closer, x int) (int, error) {
+		list, err := c.(lock.Store).Load(ctx, protected(x))
+		return occurrences(list, x), err
 	}}
 }
 
