@@ -51,8 +51,14 @@ if [ -z "${NODES:-}" ]; then
 	if [ "$NODE" = "$primary" ]; then role=$PRIMARY_ARGS; else role=$REPLICA_ARGS; fi
 	exec "$server" $base $role "$@"
 fi
+
+# Galera listens on IPv4 only, and takes the first address that a name has.
+address() { getent ahostsv4 "$1" | sed -n '1s/ .*//p'; }
+all=
+for n in $(echo "$NODES" | tr , ' '); do all=$all${all:+,}$(address "$n"); done
+set -- --wsrep-node-address="$(address "$NODE")" --wsrep-cluster-address="gcomm://$all" "$@"
 if [ -n "$fresh" ] && [ "$NODE" = "$primary" ] || grep -q 'safe_to_bootstrap: *1' "$data/grastate.dat" 2>/dev/null; then
-	exec "$server" $base --wsrep-new-cluster --wsrep-cluster-address="gcomm://$NODES" "$@"
+	exec "$server" $base --wsrep-new-cluster "$@"
 fi
 command -v rsync >/dev/null && sst=rsync || sst=mariabackup
-exec "$server" $base --wsrep-cluster-address="gcomm://$NODES" --wsrep-sst-method=$sst --wsrep-sst-auth=root: $(recovered "$@") "$@"
+exec "$server" $base --wsrep-sst-method=$sst --wsrep-sst-auth=root: $(recovered "$@") "$@"

@@ -96,11 +96,14 @@ func (s *system) askOne(ctx context.Context, node string) error {
 		return err
 	}
 	primary := s.primary()
+	if err := s.enlist(ctx, node, primary); err != nil {
+		return err
+	}
 	position, err := s.askPrimary(ctx, primary)
 	if err != nil {
 		return deploy.NotReady(primary, err)
 	}
-	return s.askReplica(ctx, node, primary, position)
+	return s.askReplica(ctx, node, position)
 }
 
 // renew starts a node on an empty disk.
@@ -128,8 +131,7 @@ func (s *system) transfer(ctx context.Context, to string) error {
 		return fmt.Errorf("promote %s: %w", to, err)
 	}
 	s.mu.Lock()
-	s.role, s.former[from] = to, true
-	delete(s.former, to)
+	s.role, s.handed = to, true
 	s.mu.Unlock()
 	for _, n := range s.Members() {
 		if n == to || n == from && !stopped {

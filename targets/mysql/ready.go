@@ -42,18 +42,22 @@ func (s *system) Ready(ctx context.Context) error {
 	return s.Await(ctx, s.ask)
 }
 
-// ask is nil if the nodes are ready at this moment.
+// ask is nil if the nodes are ready at this moment. The replicas are made to
+// follow first: the primary may wait for one of them when it makes tables.
 func (s *system) ask(ctx context.Context) error {
 	primary := s.primary()
+	replicas := slices.DeleteFunc(s.Members(), func(n string) bool { return n == primary })
+	for _, n := range replicas {
+		if err := s.enlist(ctx, n, primary); err != nil {
+			return deploy.NotReady(n, err)
+		}
+	}
 	position, err := s.askPrimary(ctx, primary)
 	if err != nil {
 		return deploy.NotReady(primary, err)
 	}
-	for _, n := range s.Members() {
-		if n == primary {
-			continue
-		}
-		if err := s.askReplica(ctx, n, primary, position); err != nil {
+	for _, n := range replicas {
+		if err := s.askReplica(ctx, n, position); err != nil {
 			return deploy.NotReady(n, err)
 		}
 	}
@@ -114,29 +118,37 @@ func (s *system) askPrimary(ctx context.Context, node string) (position string, 
 	return position, err
 }
 
-// askReplica looks whether a replica follows, and makes it follow if it does
-// not follow anybody yet. What a former primary has and nobody else is given
-// up: it begins again with an empty disk.
-func (s *system) askReplica(ctx context.Context, node, primary, position string) error {
+// enlist looks whether a replica follows the primary, and makes it follow if it
+// does not follow anybody, or another one. What a former primary has and nobody
+// else is given up: it begins again with an empty disk.
+func (s *system) enlist(ctx context.Context, node, primary string) error {
 	var diverged error
 	err := s.on(ctx, node, func(ctx context.Context, ses *session) error {
 		if err := ses.run(ctx, "SET GLOBAL read_only = 1"); err != nil {
 			return err
 		}
 		st, err := s.status(ctx, ses)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if st.of != primary {
+		case st.of != primary:
 			return s.follow(ctx, ses, primary)
-		}
-		if st.broken() && s.deposed(node) {
+		case st.broken() && s.moved():
 			diverged = errors.New(st.why)
-			return nil
-		}
-		if st.io != "Yes" || st.sql != "Yes" {
+		case st.io != "Yes" || st.sql != "Yes":
 			return fmt.Errorf("it does not follow the primary: receiving %s, applying %s %s", st.io, st.sql, st.why)
 		}
+		return nil
+	})
+	if diverged != nil {
+		return errors.Join(fmt.Errorf("has diverged, begins anew: %w", diverged), s.renew(ctx, node))
+	}
+	return err
+}
+
+// askReplica looks whether a replica has what the primary had.
+func (s *system) askReplica(ctx context.Context, node, position string) error {
+	return s.on(ctx, node, func(ctx context.Context, ses *session) error {
 		row, err := ses.row(ctx, s.dialect.caughtUp(position, 0.5))
 		switch {
 		case err != nil:
@@ -150,10 +162,6 @@ func (s *system) askReplica(ctx context.Context, node, primary, position string)
 		}
 		return err
 	})
-	if diverged != nil {
-		return errors.Join(fmt.Errorf("has diverged, begins anew: %w", diverged), s.renew(ctx, node))
-	}
-	return err
 }
 
 // status is how a replica says that it follows.
@@ -193,12 +201,9 @@ func (s *system) status(ctx context.Context, ses *session) (status, error) {
 	}, nil
 }
 
-// follow makes a node follow a primary. It is not ready then: it is asked again.
+// follow makes a node follow a primary.
 func (s *system) follow(ctx context.Context, ses *session, primary string) error {
-	if err := ses.run(ctx, append(slices.Clone(s.dialect.forget), s.dialect.follow(primary)...)...); err != nil {
-		return err
-	}
-	return errors.New("it begins to follow the primary")
+	return ses.run(ctx, append(slices.Clone(s.dialect.forget), s.dialect.follow(primary)...)...)
 }
 
 // primaries asks every node whether it takes writes. Nodes that do not answer

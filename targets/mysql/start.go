@@ -46,10 +46,10 @@ type system struct {
 	dialect dialect
 
 	mu sync.Mutex
-	// role is whom the operator made primary, and former are the nodes that
-	// were it before: what only they have is given up when they follow.
+	// role is whom the operator made primary, handed whether it was another one
+	// before: what the others have and the primary has not is given up then.
 	role   string
-	former map[string]bool
+	handed bool
 }
 
 var (
@@ -63,7 +63,7 @@ func (t Target) Start(ctx context.Context, spec targets.Spec) (targets.System, e
 	if _, err := targets.FindTopology(t, spec); err != nil {
 		return nil, err
 	}
-	s := &system{dialect: dialectOf(spec.Levels[levelServer]), role: "n1", former: map[string]bool{}}
+	s := &system{dialect: dialectOf(spec.Levels[levelServer]), role: "n1"}
 	name := dialectName(spec)
 	d, err := deploy.Start(ctx, spec, deploy.Config{
 		Target: t.Name(), Images: map[string]docker.Image{name: s.dialect.image},
@@ -101,10 +101,11 @@ func (s *system) primary() string {
 	return s.role
 }
 
-func (s *system) deposed(node string) bool {
+// moved is true once the role was handed over.
+func (s *system) moved() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.former[node]
+	return s.handed
 }
 
 // roleFile names the primary for the entry script.
@@ -188,7 +189,7 @@ func galeraSettings(spec targets.Spec, node string) []string {
 	return []string{
 		"--default-storage-engine=InnoDB", "--innodb-autoinc-lock-mode=2",
 		"--wsrep-on=ON", "--wsrep-provider=/usr/lib/galera/libgalera_smm.so", "--wsrep-cluster-name=capstan",
-		"--wsrep-node-name=" + node, "--wsrep-node-address=" + node, "--wsrep-slave-threads=2",
+		"--wsrep-node-name=" + node, "--wsrep-slave-threads=2",
 		"--wsrep-sync-wait=" + spec.Levels[levelSyncWait], "--wsrep-provider-options=" + provider,
 	}
 }

@@ -53,7 +53,10 @@ func (c *Conn) txn(ctx context.Context, mops []txn.Mop, do func(m *txn.Mop, writ
 		}
 		return true, nil
 	})
-	return mops, err
+	if err != nil {
+		return nil, err
+	}
+	return mops, nil
 }
 
 // transact runs one transaction. Until its COMMIT is sent it certainly has no

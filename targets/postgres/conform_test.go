@@ -7,6 +7,16 @@ import (
 	"github.com/capstan-dev/capstan/targets/postgres"
 )
 
-func TestConformSingle(t *testing.T) { conform.Run(t, postgres.Target{}, "single") }
-func TestConformAsync(t *testing.T)  { conform.Run(t, postgres.Target{}, "async") }
-func TestConformSync(t *testing.T)   { conform.Run(t, postgres.Target{}, "sync") }
+func TestConform(t *testing.T) {
+	for _, c := range []struct {
+		topology string
+		levels   []string
+	}{
+		{topology: "single", levels: []string{"isolation=serializable"}},
+		{topology: "async"},
+		{topology: "sync"},
+		{topology: "patroni", levels: []string{"timing=fast", "synchronous_mode=on"}},
+	} {
+		t.Run(c.topology, func(t *testing.T) { conform.Run(t, postgres.Target{}, c.topology, c.levels...) })
+	}
+}

@@ -13,26 +13,27 @@ import (
 	"github.com/capstan-dev/capstan/targets/deploy"
 )
 
-// members are the changes of membership that this deployment knows. There is no
-// failover: the primary is always the same, so it cannot be removed, and its
-// role cannot be handed over.
+// members are the changes of membership that this deployment knows. Only
+// Patroni takes the primary out of the system.
 func (s *system) members() *cluster.Members {
 	m := &cluster.Members{List: s.list, Upgrade: s.Upgrade}
-	if s.Spec.Nodes > 1 {
-		m.Remove, m.Add = s.remove, s.add
+	switch s.Spec.Topology {
+	case patroni:
+		return &cluster.Members{List: s.listPatroni, Remove: s.Retire, Add: s.add, Transfer: s.transferPatroni}
+	case "async", "sync":
+		m.Remove, m.Add, m.Transfer = s.remove, s.add, s.transfer
 	}
-	s.Cluster().Why["Members.Transfer"] = "this deployment of PostgreSQL has no failover"
 	return m
 }
 
 // joinTimeout bounds the copy of the primary's data.
 const joinTimeout = 30 * time.Second
 
-var errPrimary = errors.New("the primary cannot be removed: there is no failover")
+var errPrimary = errors.New("the primary cannot be removed: there is no failover; hand over its role before")
 
 // list asks the primary who streams from it.
 func (s *system) list(ctx context.Context) ([]string, error) {
-	primary := s.Cluster().Nodes[0]
+	primary := s.primary()
 	row, err := s.query(ctx, primary, "capstan-members",
 		"SELECT coalesce(string_agg(DISTINCT application_name, ',' ORDER BY application_name), '') FROM pg_stat_replication WHERE state = 'streaming'")
 	if err != nil {
@@ -47,7 +48,7 @@ func (s *system) list(ctx context.Context) ([]string, error) {
 
 // remove stops a standby, and makes the primary forget it.
 func (s *system) remove(ctx context.Context, node string) error {
-	primary := s.Cluster().Nodes[0]
+	primary := s.primary()
 	if node == primary {
 		return fmt.Errorf("remove %s: %w", node, errPrimary)
 	}
@@ -94,19 +95,16 @@ func (s *system) add(ctx context.Context, node string) error {
 func (s *system) joined(ctx context.Context, node string) error {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	tick := time.NewTicker(deploy.PollEvery)
-	defer tick.Stop()
-	for {
-		names, err := s.list(ctx)
-		if err == nil && slices.Contains(names, node) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("wait for it to stream from the primary: %w", ctx.Err()), err)
-		case <-tick.C:
-		}
+	if s.Spec.Topology == patroni {
+		return s.joinPatroni(ctx, node)
 	}
+	return s.Await(ctx, func(ctx context.Context) error {
+		names, err := s.list(ctx)
+		if err == nil && !slices.Contains(names, node) {
+			err = fmt.Errorf("from the primary stream %v", names)
+		}
+		return err
+	})
 }
 
 // now asks a node for its own time.

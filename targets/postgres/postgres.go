@@ -1,6 +1,7 @@
 // Package postgres runs PostgreSQL: alone, or a primary with two streaming
-// standbys, asynchronous or synchronous. It has no failover; the primary is n1
-// always.
+// standbys, asynchronous or synchronous, or under Patroni. Only Patroni fails
+// over by itself; elsewhere the primary is n1 until an operator, the fault
+// transfer, promotes another one.
 package postgres
 
 import (
@@ -37,7 +38,7 @@ const (
 // Topologies implements targets.Target.
 func (Target) Topologies() []targets.Topology {
 	faults := append(targets.NetworkFaults(), targets.ContainerFaults()...)
-	faults = append(faults, "remove", "replace", "upgrade")
+	faults = append(faults, "remove", "replace", "upgrade", "transfer")
 	return []targets.Topology{
 		{
 			Name: "async", Doc: "a primary and streaming standbys that follow behind",
@@ -58,6 +59,7 @@ func (Target) Topologies() []targets.Topology {
 				isolation(), appends(), index(), selects(),
 			},
 		},
+		patroniTopology(),
 		{
 			Name: "single", Doc: "one node",
 			Nodes: 1, Min: 1, Max: 1, Faults: append(targets.ContainerFaults(), "upgrade"), Conn: (*Conn)(nil),

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/capstan-dev/capstan/cluster/docker"
 	"github.com/capstan-dev/capstan/targets"
@@ -14,34 +16,35 @@ import (
 
 const port = 5432
 
-//go:embed image
+//go:embed image patroni
 var imageFiles embed.FS
 
 //go:embed entry.sh
 var entry []byte
 
-func image() docker.Image {
-	files, err := fs.Sub(imageFiles, "image")
+// folder is one that was embedded.
+func folder(name string) fs.FS {
+	files, err := fs.Sub(imageFiles, name)
 	if err != nil {
 		panic("postgres: embedded image files: " + err.Error())
 	}
-	return docker.Image{Ref: officialImage(), Name: "capstan-postgres", Files: files}
+	return files
+}
+
+func image() docker.Image {
+	return docker.Image{Ref: officialImage(), Name: "capstan-postgres", Files: folder("image")}
 }
 
 // Images implements targets.Images.
-func (Target) Images() []docker.Image { return []docker.Image{image()} }
+func (Target) Images() []docker.Image { return []docker.Image{image(), patroniImage()} }
 
 // Start implements targets.Target.
 func (t Target) Start(ctx context.Context, spec targets.Spec) (targets.System, error) {
 	if _, err := targets.FindTopology(t, spec); err != nil {
 		return nil, err
 	}
-	s := &system{}
-	d, err := deploy.Start(ctx, spec, deploy.Config{
-		Target: t.Name(), Images: map[string]docker.Image{"postgres": image()},
-		Nodes:  func(images map[string]docker.ImageFacts) []docker.NodeSpec { return nodes(spec, images["postgres"]) },
-		Memory: memory, CPUs: cpus, Now: s.now,
-	})
+	s := &system{role: "n1"}
+	d, err := deploy.Start(ctx, spec, s.config(t.Name(), spec))
 	if d == nil {
 		return nil, err
 	}
@@ -53,23 +56,39 @@ func (t Target) Start(ctx context.Context, spec targets.Spec) (targets.System, e
 	return s, err
 }
 
+// config is how the topology runs in containers.
+func (s *system) config(target string, spec targets.Spec) deploy.Config {
+	c := deploy.Config{Target: target, Memory: memory, CPUs: cpus, Now: s.now}
+	img, make := image(), nodes
+	if spec.Topology == patroni {
+		img, make = patroniImage(), patroniNodes
+		c.Roles, c.Serving = patroniRoles(spec)
+	}
+	c.Images = map[string]docker.Image{"postgres": img}
+	c.Nodes = func(images map[string]docker.ImageFacts) []docker.NodeSpec { return make(spec, images["postgres"]) }
+	return c
+}
+
 // A node is small: several share a machine.
 const (
 	memory = 1 << 30
 	cpus   = 2
 )
 
-type system struct{ *deploy.Deployment }
+type system struct {
+	*deploy.Deployment
+
+	mu sync.Mutex
+	// role is whom the operator made primary; missing is since when nodes were
+	// found not to stream from it, nil as long as it is the first one.
+	role    string
+	missing map[string]time.Time
+}
 
 var _ targets.System = (*system)(nil)
 
 func nodes(spec targets.Spec, image docker.ImageFacts) []docker.NodeSpec {
 	nodes := docker.Bare(spec.Nodes)
-	primary := nodes[0].Name
-	volumes := image.Volumes
-	if len(volumes) == 0 {
-		volumes = []string{"/var/lib/postgresql/data"}
-	}
 	durable := ""
 	if spec.Disk != "" && spec.Disk != string(docker.DiskPlain) {
 		durable = "1"
@@ -77,16 +96,24 @@ func nodes(spec targets.Spec, image docker.ImageFacts) []docker.NodeSpec {
 	for i := range nodes {
 		nodes[i].Ports = []int{port}
 		nodes[i].Server = &docker.Server{
-			Name: "postgres", Image: image.Ref, User: "postgres", Volumes: volumes,
-			Env:        []string{"NODE=" + nodes[i].Name, "PRIMARY=" + primary, "DURABLE=" + durable},
+			Name: "postgres", Image: image.Ref, User: "postgres", Volumes: dataVolumes(image),
+			Env:        []string{"NODE=" + nodes[i].Name, "DURABLE=" + durable},
 			StopSignal: "SIGINT", // the fast shutdown, which does not wait for clients
 			Entrypoint: []string{"/capstan-entry.sh"},
 			Cmd:        settings(spec, nodes),
-			Files:      []docker.File{{Path: "/capstan-entry.sh", Mode: 0o755, Content: entry}},
+			Files:      []docker.File{{Path: "/capstan-entry.sh", Mode: 0o755, Content: entry}, roleFile(nodes[0].Name)},
 			ShmSize:    256 << 20,
 		}
 	}
 	return nodes
+}
+
+// dataVolumes are where the image has its data.
+func dataVolumes(image docker.ImageFacts) []string {
+	if len(image.Volumes) > 0 {
+		return image.Volumes
+	}
+	return []string{"/var/lib/postgresql/data"}
 }
 
 // settings are the servers' parameters. All nodes have the same, so that each
@@ -101,7 +128,7 @@ func settings(spec targets.Spec, nodes []docker.NodeSpec) []string {
 		"wal_sender_timeout=5s", "wal_receiver_timeout=5s", "wal_retrieve_retry_interval=500ms",
 		"wal_receiver_status_interval=1s", "tcp_user_timeout=5s",
 	}
-	if names := standbyNames(spec.Levels[levelStandbys], nodes[1:]); names != "" {
+	if names := standbyNames(spec.Levels[levelStandbys], nodes); names != "" {
 		set = append(set, "synchronous_standby_names="+names)
 	}
 	var args []string
@@ -112,10 +139,11 @@ func settings(spec targets.Spec, nodes []docker.NodeSpec) []string {
 }
 
 // standbyNames is the value of synchronous_standby_names; empty where the
-// topology is not synchronous.
-func standbyNames(level string, standbys []docker.NodeSpec) string {
+// topology is not synchronous. It names all nodes, as each could be the primary;
+// none is its own standby.
+func standbyNames(level string, nodes []docker.NodeSpec) string {
 	var names []string
-	for _, n := range standbys {
+	for _, n := range nodes {
 		names = append(names, n.Name)
 	}
 	list := "(" + strings.Join(names, ", ") + ")"
@@ -125,17 +153,25 @@ func standbyNames(level string, standbys []docker.NodeSpec) string {
 	case "first-1":
 		return "FIRST 1 " + list
 	case "all":
-		return fmt.Sprintf("FIRST %d %s", len(names), list)
+		return fmt.Sprintf("FIRST %d %s", len(names)-1, list)
 	}
 	return ""
 }
 
 // Claim implements targets.System. The primary is a single copy, and every
 // commit that it acknowledged survives its crash, except with
-// synchronous_commit=off. Of standbys PostgreSQL promises only that they
-// follow.
+// synchronous_commit=off. That is said of the primary itself, not of a standby
+// that is promoted in its place: without synchronous replication it may lack
+// what was committed (documentation, 27.2.8). Of standbys PostgreSQL promises
+// only that they follow. Patroni's documentation ("Replication modes") says that
+// its asynchronous mode may lose commits at a failover, and that in synchronous
+// mode it promotes no standby that may lack any.
 func (s *system) Claim() string {
-	if s.Spec.Levels[levelCommit] == "off" || s.Spec.Levels[levelRead] == readReplica {
+	l := s.Spec.Levels
+	switch {
+	case l[levelCommit] == "off" || l[levelRead] == readReplica:
+		return ""
+	case s.Spec.Topology == patroni && (l[levelSyncMode] == "off" || l[levelCommit] == "local"):
 		return ""
 	}
 	return "linearizable"

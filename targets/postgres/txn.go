@@ -57,22 +57,44 @@ func (c *Conn) WriteTxn(ctx context.Context, mops []txn.Mop) ([]txn.Mop, error) 
 	})
 }
 
-// txn runs one transaction. Until its COMMIT is sent it certainly has no
-// effect: a server that hears no more of it rolls it back.
+// txn runs the micro-operations of a transaction.
 func (c *Conn) txn(ctx context.Context, mops []txn.Mop, do func(context.Context, *txn.Mop, bool) error) ([]txn.Mop, error) {
-	if err := c.begin(ctx); err != nil {
-		return nil, c.rollback(ctx, err)
-	}
 	writes := false
 	for _, m := range mops {
 		writes = writes || m.F != "r"
 	}
-	for i := range mops {
-		if err := do(ctx, &mops[i], writes); err != nil {
-			return nil, c.rollback(ctx, fmt.Errorf("%s of %d: %w", mops[i].F, mops[i].Key, err))
+	err := c.transact(ctx, func() (bool, error) {
+		for i := range mops {
+			if err := do(ctx, &mops[i], writes); err != nil {
+				return false, fmt.Errorf("%s of %d: %w", mops[i].F, mops[i].Key, err)
+			}
 		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return mops, c.commit(ctx)
+	return mops, nil
+}
+
+// transact runs one transaction. Until its COMMIT is sent it certainly has no
+// effect: a server that hears no more of it rolls it back. do says whether it
+// is to be committed; rolled back without an error, it answered by what it read.
+func (c *Conn) transact(ctx context.Context, do func() (commit bool, err error)) error {
+	if err := c.begin(ctx); err != nil {
+		return c.rollback(ctx, err)
+	}
+	commit, err := do()
+	if err != nil {
+		return c.rollback(ctx, err)
+	}
+	if commit {
+		return c.commit(ctx)
+	}
+	if _, err := c.s.exec(ctx, "ROLLBACK"); err != nil {
+		return errors.Join(fmt.Errorf("end the reads: %w", err), c.Close())
+	}
+	return nil
 }
 
 // begin starts a transaction and looks, in the same round trip, whether the
