@@ -154,7 +154,8 @@ func primaryFirst(ctx context.Context, c *cluster.Cluster, nodes []string) error
 	return nil
 }
 
-// byClaim gives all nodes that believe to be primary, or one that does not.
+// byClaim gives all nodes that believe to be primary, or one that does not but
+// serves clients as they do.
 func byClaim(ctx context.Context, c *cluster.Cluster, nodes []string, claims bool) ([]string, error) {
 	primaries, err := claimants(ctx, c)
 	if err != nil || claims {
@@ -162,7 +163,7 @@ func byClaim(ctx context.Context, c *cluster.Cluster, nodes []string, claims boo
 		return primaries, err
 	}
 	for _, n := range nodes {
-		if !slices.Contains(primaries, n) {
+		if !slices.Contains(primaries, n) && slices.Contains(c.Served(), n) {
 			return []string{n}, nil
 		}
 	}
