@@ -41,7 +41,7 @@ type exclusionFigures struct {
 	Locks    int `json:"locks"`
 	Acquires int `json:"acquires"`
 	Holds    int `json:"holds"`
-	// Contended acquires were asked for while another certainly held the lock.
+	// Contended acquires were asked for while another held the lock.
 	Contended int `json:"contended"`
 	// Overlaps are pairs of holds at a time, WithinLease those of them whose
 	// second began before the lease of the first could have ended.
@@ -102,8 +102,8 @@ func (j *judge) result() (checker.Result, error) {
 	return res, err
 }
 
-// contended counts the acquires that were invoked while another certainly held
-// the lock.
+// contended counts the acquires that were refused, or invoked while another
+// certainly held the lock.
 func contended(l lockHistory) int {
 	n, until, by := 0, -1, -1
 	next := 0
@@ -114,7 +114,8 @@ func contended(l lockHistory) int {
 				until, by = h.end(), h.acquire.Process()
 			}
 		}
-		if until > a.Invoke.Index && by != a.Process() {
+		refused := a.Complete != nil && a.Complete.Unmet()
+		if refused || until > a.Invoke.Index && by != a.Process() {
 			n++
 		}
 	}
