@@ -52,8 +52,9 @@ func Run(t *testing.T, target targets.Target, topology string, levels ...string)
 type suite struct {
 	targets.System
 	proxies *proxies
-	node    string // where calls succeed
-	next    int    // numbers keys and values
+	faults  []string // that the topology can have
+	node    string   // where calls succeed
+	next    int      // numbers keys and values
 }
 
 // boot brings the system up; its end removes it and looks what is left.
@@ -63,8 +64,8 @@ func boot(t *testing.T, target targets.Target, topology string, changes []string
 		require.Skip(t, "docker", err)
 	}
 	t.Cleanup(func() { e.Close() })
-	s := &suite{proxies: newProxies(t)}
-	spec := request(t, target, topology, changes)
+	spec, top := request(t, target, topology, changes)
+	s := &suite{proxies: newProxies(t), faults: top.Faults}
 	spec.Route = s.proxies.route
 	spec.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	began := time.Now()
@@ -82,7 +83,7 @@ func boot(t *testing.T, target targets.Target, topology string, changes []string
 	return s
 }
 
-func request(t *testing.T, target targets.Target, topology string, changes []string) targets.Spec {
+func request(t *testing.T, target targets.Target, topology string, changes []string) (targets.Spec, targets.Topology) {
 	t.Helper()
 	spec := targets.Spec{
 		Topology: topology, Levels: map[string]string{},
@@ -107,7 +108,7 @@ func request(t *testing.T, target targets.Target, topology string, changes []str
 		}
 		spec.Levels[name] = value
 	}
-	return spec
+	return spec, top
 }
 
 func (s *suite) takeDown(t *testing.T, e *docker.Engine, sys targets.System, id string) {
@@ -252,6 +253,10 @@ func (s *suite) kill(t *testing.T) {
 	procs := s.Cluster().Procs
 	if procs == nil {
 		t.Logf("no process to kill: %s", s.Cluster().Why["Procs"])
+		return
+	}
+	if !slices.Contains(s.faults, "kill") {
+		t.Log("the topology is not to be killed")
 		return
 	}
 	s.node = s.writable(t)
