@@ -25,6 +25,7 @@ import (
 	"github.com/capstan-dev/capstan/targets/postgres"
 	"github.com/capstan-dev/capstan/targets/redis"
 	"github.com/capstan-dev/capstan/targets/sim"
+	"github.com/capstan-dev/capstan/targets/spanner"
 	"github.com/capstan-dev/capstan/workloads"
 	bankload "github.com/capstan-dev/capstan/workloads/bank"
 	counterload "github.com/capstan-dev/capstan/workloads/counter"
@@ -51,6 +52,7 @@ func allTargets() []targets.Target {
 		redis.Target{},
 		mysql.Target{},
 		cassandra.Target{},
+		spanner.Target{},
 	}
 }
 

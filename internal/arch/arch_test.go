@@ -57,6 +57,7 @@ var fences = map[string]struct{ folder, why string }{
 	"go.etcd.io/etcd":                          {"targets/etcd", "a driver belongs to its target"},
 	"github.com/gomodule/redigo":               {"targets/redis", "a driver belongs to its target"},
 	"github.com/apache/cassandra-gocql-driver": {"targets/cassandra", "a driver belongs to its target"},
+	"cloud.google.com/go/spanner":              {"targets/spanner", "a driver belongs to its target"},
 	"github.com/anishathalye/porcupine":        {"checker/linear", "one package owns the search"},
 	"gopkg.in/yaml.v3":                         {"plan", "the YAML library must be replaceable in one folder"},
 }
