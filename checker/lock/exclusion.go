@@ -48,6 +48,7 @@ type exclusionFigures struct {
 	Overlaps    int            `json:"overlaps"`
 	WithinLease int            `json:"within_lease"`
 	Fenced      bool           `json:"fenced"`
+	Refused     int            `json:"refused"` // saves, for their tokens
 	Tokens      int            `json:"tokens"`
 	Found       map[string]int `json:"found"`
 }
@@ -84,8 +85,8 @@ func (j *judge) result() (checker.Result, error) {
 	reason := fmt.Sprintf("no lock was held twice: %d holds of %d locks, %d more were asked for while another held the lock",
 		j.d.Holds, j.d.Locks, j.d.Contended)
 	if j.o.Fenced {
-		reason = fmt.Sprintf("tokens grew over %d grants of %d locks, and no older one was accepted; %d times two held a lock at a time",
-			j.d.Holds, j.d.Locks, j.d.Overlaps)
+		reason = fmt.Sprintf("tokens grew over %d grants of %d locks, and no older one was accepted: %d times two held a lock at a time, and %d saves were refused",
+			j.d.Holds, j.d.Locks, j.d.Overlaps, j.d.Refused)
 	}
 	res, err := j.found.Result(reason, j.d)
 	if res.Verdict != checker.Valid {
@@ -142,7 +143,7 @@ func (j *judge) overlaps(l lockHistory) {
 			}
 			if !j.o.Fenced {
 				j.found.add(l.key, "held-twice", func() string { return j.twice(l.key, a, b) },
-					a.acquire.Invoke, a.acquire.Complete, a.last, b.acquire.Invoke, b.acquire.Complete, b.last)
+					a.acquire.Invoke, a.acquire.Complete, a.until(b), b.acquire.Invoke, b.acquire.Complete, b.until(b))
 			}
 		}
 		open = append(open, b)
@@ -152,10 +153,11 @@ func (j *judge) overlaps(l lockHistory) {
 // twice tells of two holds, the second of which began while the first went on.
 func (j *judge) twice(key string, a, b *hold) string {
 	var s strings.Builder
+	aEnd, bEnd := a.until(b), b.until(b)
 	from, granted := a.acquire.Complete.Time, b.acquire.Complete.Time
 	fmt.Fprintf(&s, "lock %s was held twice: %s acquired it at %s and still acted on it at %s (%s), but %s acquired it at %s and acted on it until %s (%s)",
-		key, checker.Who(a.acquire.Complete), checker.When(from), checker.When(a.last.Time), a.last.F,
-		checker.Who(b.acquire.Complete), checker.When(granted), checker.When(b.last.Time), b.last.F)
+		key, checker.Who(a.acquire.Complete), checker.When(from), checker.When(aEnd.Time), aEnd.F,
+		checker.Who(b.acquire.Complete), checker.When(granted), checker.When(bEnd.Time), bEnd.F)
 	if j.o.Lease > 0 {
 		switch {
 		case granted < a.acquire.Invoke.Time+j.o.Lease:
@@ -228,8 +230,12 @@ func (j *judge) badToken(kind, what, key string, a, b *hold) {
 func (j *judge) fence(l lockHistory) {
 	var done []*save // ok, in order of completion
 	for i := range l.saves {
-		if l.saves[i].Outcome() == history.OK {
-			done = append(done, &l.saves[i])
+		s := &l.saves[i]
+		switch {
+		case s.Outcome() == history.OK:
+			done = append(done, s)
+		case s.Complete != nil && s.Complete.Unmet():
+			j.d.Refused++
 		}
 	}
 	slices.SortFunc(done, func(a, b *save) int { return cmp.Compare(a.Complete.Index, b.Complete.Index) })

@@ -50,11 +50,21 @@ type hold struct {
 	acquire history.Pair
 	token   int64
 	last    *history.Event // the invocation of its last operation that may have happened
+	lastAct *history.Event // the same, but no release; nil if there is none
 	load    *history.Event // the invocation of its last load that is ok
 	acted   bool           // an operation on what is protected is ok
 	before  history.Event  // the event before the longest time in which it did nothing
 	idle    time.Duration
 	latest  time.Duration // of its last event
+}
+
+// until is the operation that is told of a hold which began before another: the
+// last one on what is protected, if that came after.
+func (h *hold) until(other *hold) *history.Event {
+	if h.lastAct != nil && h.lastAct.Index > other.begin() {
+		return h.lastAct
+	}
+	return h.last
 }
 
 func (h *hold) begin() int { return h.acquire.Complete.Index }
@@ -151,9 +161,10 @@ func (l *lockHistory) add(p history.Pair, current map[int]*hold) error {
 	return nil
 }
 
-// act takes in what the holder did. What certainly failed proves nothing.
+// act takes in what the holder did. What certainly failed proves nothing, unless
+// the store answered that it refuses it.
 func (h *hold) act(p history.Pair) {
-	if p.Outcome() == history.Fail {
+	if p.Outcome() == history.Fail && !p.Complete.Unmet() {
 		return
 	}
 	if idle := p.Invoke.Time - h.latest; idle > h.idle {
@@ -163,6 +174,9 @@ func (h *hold) act(p history.Pair) {
 	h.last, h.latest = p.Invoke, p.Invoke.Time
 	if p.Complete != nil {
 		h.latest = p.Complete.Time
+	}
+	if p.F() != "release" {
+		h.lastAct = p.Invoke
 	}
 	if p.F() == "load" && p.Outcome() == history.OK {
 		h.load = p.Invoke
