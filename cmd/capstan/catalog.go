@@ -178,6 +178,9 @@ func resolve(p plan.Plan) (subject, error) {
 		p, err = fillTopology(p, s.topology)
 		errs = append(errs, err)
 	}
+	if p.Workload == "" {
+		p.Workload = usualWorkload(s.topology)
+	}
 	if s.workload, err = named("workload", p.Workload, allWorkloads(p, "")); err != nil {
 		errs = append(errs, p.Blame("workload", err))
 	} else if s.target != nil {
@@ -199,6 +202,16 @@ func resolve(p plan.Plan) (subject, error) {
 	s.plan = p
 	s.schedule, err = harness.Schedule(p, allFaults())
 	return s, p.Blame("faults", err)
+}
+
+// usualWorkload is the first one that the topology can do.
+func usualWorkload(t targets.Topology) string {
+	all := allWorkloads(plan.Default(), "")
+	i := slices.IndexFunc(all, func(w workloads.Workload) bool {
+		_, err := w.Bind(t.Conn)
+		return err == nil
+	})
+	return all[max(i, 0)].Name()
 }
 
 // fillTopology sets nodes and levels to their defaults and checks the others.

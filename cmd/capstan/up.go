@@ -72,6 +72,7 @@ func (f *planFlags) registerCluster(cmd *cobra.Command) {
 // cluster is the plan of a cluster that nothing runs on.
 func (f *planFlags) cluster(cmd *cobra.Command, target string) (subject, error) {
 	p := plan.Default()
+	p.Workload = ""
 	p.Target, p.Faults = target, nil
 	if err := f.override(cmd, &p); err != nil {
 		return subject{}, withCode(exitUsage, err)
