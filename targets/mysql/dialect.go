@@ -32,9 +32,8 @@ type dialect struct {
 	forget  []string
 	status  string
 	io, sql string
-	// stopReceiving leaves a replica applying what it has; replicas lists those
-	// of a primary.
-	stopReceiving, replicas string
+	// stopReceiving leaves a replica applying what it has.
+	stopReceiving string
 	// position is what a server has, caughtUp whether another has it: 0 is yes.
 	position string
 	caughtUp func(position string, seconds float64) string
@@ -75,7 +74,7 @@ func ofMariaDB() dialect {
 		},
 		forget: []string{"STOP SLAVE", "RESET SLAVE ALL"},
 		status: "SHOW SLAVE STATUS", io: "Slave_IO_Running", sql: "Slave_SQL_Running",
-		stopReceiving: "STOP SLAVE IO_THREAD", replicas: "SHOW SLAVE HOSTS",
+		stopReceiving: "STOP SLAVE IO_THREAD",
 		position: "SELECT @@gtid_binlog_pos",
 		caughtUp: func(position string, seconds float64) string {
 			return fmt.Sprintf("SELECT MASTER_GTID_WAIT('%s', %g)", position, seconds)
@@ -108,7 +107,7 @@ func ofMySQL() dialect {
 		},
 		forget: []string{"STOP REPLICA", "RESET REPLICA ALL"},
 		status: "SHOW REPLICA STATUS", io: "Replica_IO_Running", sql: "Replica_SQL_Running",
-		stopReceiving: "STOP REPLICA IO_THREAD", replicas: "SHOW REPLICAS",
+		stopReceiving: "STOP REPLICA IO_THREAD",
 		position: "SELECT @@global.gtid_executed",
 		caughtUp: func(position string, seconds float64) string {
 			return fmt.Sprintf("SELECT WAIT_FOR_EXECUTED_GTID_SET('%s', %g)", position, seconds)

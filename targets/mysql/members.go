@@ -28,24 +28,18 @@ func (s *system) members() *cluster.Members {
 	return m
 }
 
-// list asks the primary who follows it.
+// list asks the nodes who is the primary or follows it. The primary itself lists
+// a replica that is gone until it has something to send to it.
 func (s *system) list(ctx context.Context) ([]string, error) {
-	names := []string{s.primary()}
-	err := s.on(ctx, names[0], func(ctx context.Context, ses *session) error {
-		columns, rows, err := ses.query(ctx, s.dialect.replicas)
-		for _, row := range rows {
-			for i, c := range columns {
-				if c == "Host" {
-					names = append(names, row[i])
-				}
-			}
-		}
-		return err
+	primary := s.primary()
+	return s.Where(ctx, s.Members(), func(ctx context.Context, node string) bool {
+		var st status
+		err := s.on(ctx, node, func(ctx context.Context, ses *session) (err error) {
+			st, err = s.status(ctx, ses)
+			return err
+		})
+		return err == nil && (node == primary || st.of == primary && st.io == "Yes")
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list members: %w", err)
-	}
-	return names, nil
 }
 
 // listGalera asks the nodes which of them are synced members of the cluster
