@@ -75,7 +75,7 @@ func ofMariaDB() dialect {
 		forget: []string{"STOP SLAVE", "RESET SLAVE ALL"},
 		status: "SHOW SLAVE STATUS", io: "Slave_IO_Running", sql: "Slave_SQL_Running",
 		stopReceiving: "STOP SLAVE IO_THREAD",
-		position: "SELECT @@gtid_binlog_pos",
+		position:      "SELECT @@gtid_binlog_pos",
 		caughtUp: func(position string, seconds float64) string {
 			return fmt.Sprintf("SELECT MASTER_GTID_WAIT('%s', %g)", position, seconds)
 		},
@@ -108,7 +108,7 @@ func ofMySQL() dialect {
 		forget: []string{"STOP REPLICA", "RESET REPLICA ALL"},
 		status: "SHOW REPLICA STATUS", io: "Replica_IO_Running", sql: "Replica_SQL_Running",
 		stopReceiving: "STOP REPLICA IO_THREAD",
-		position: "SELECT @@global.gtid_executed",
+		position:      "SELECT @@global.gtid_executed",
 		caughtUp: func(position string, seconds float64) string {
 			return fmt.Sprintf("SELECT WAIT_FOR_EXECUTED_GTID_SET('%s', %g)", position, seconds)
 		},
