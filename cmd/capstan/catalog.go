@@ -20,6 +20,7 @@ import (
 	"github.com/capstan-dev/capstan/plan"
 	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/targets/cassandra"
+	"github.com/capstan-dev/capstan/targets/dynamodb"
 	"github.com/capstan-dev/capstan/targets/etcd"
 	"github.com/capstan-dev/capstan/targets/mysql"
 	"github.com/capstan-dev/capstan/targets/postgres"
@@ -52,6 +53,7 @@ func allTargets() []targets.Target {
 		redis.Target{},
 		mysql.Target{},
 		cassandra.Target{},
+		dynamodb.Target{},
 		spanner.Target{},
 	}
 }

@@ -56,6 +56,7 @@ var fences = map[string]struct{ folder, why string }{
 	"go.etcd.io/raft":                          {"targets/sim", "the protocol belongs to its target"},
 	"go.etcd.io/etcd":                          {"targets/etcd", "a driver belongs to its target"},
 	"github.com/gomodule/redigo":               {"targets/redis", "a driver belongs to its target"},
+	"github.com/aws/aws-sdk-go-v2":             {"targets/dynamodb", "a driver belongs to its target"},
 	"github.com/apache/cassandra-gocql-driver": {"targets/cassandra", "a driver belongs to its target"},
 	"cloud.google.com/go/spanner":              {"targets/spanner", "a driver belongs to its target"},
 	"github.com/anishathalye/porcupine":        {"checker/linear", "one package owns the search"},

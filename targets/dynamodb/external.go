@@ -1,0 +1,120 @@
+package dynamodb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/cluster/external"
+	"github.com/capstan-dev/capstan/targets"
+)
+
+// outside is a system that somebody else runs.
+type outside struct {
+	*external.External
+	*service
+}
+
+var _ targets.System = (*outside)(nil)
+
+// endpointNode is what the endpoint is called.
+const endpointNode = "endpoint"
+
+// region is taken where the environment names none. Only DynamoDB itself cares.
+const region = "us-east-1"
+
+func startOutside(ctx context.Context, spec targets.Spec) (targets.System, error) {
+	address, addr, err := readEndpoint(spec.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Route != nil {
+		if addr, err = spec.Route(endpointNode, addr); err != nil {
+			return nil, err
+		}
+	}
+	settings, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read AWS settings: %w", err)
+	}
+	settings.Region = cmp.Or(settings.Region, region)
+	x := external.New(map[string]string{endpointNode: addr})
+	return &outside{x, &service{spec: spec, url: address, settings: settings, dial: x.Dial}}, nil
+}
+
+// readEndpoint returns the endpoint's URL and its host and port.
+func readEndpoint(endpoint string) (address, addr string, err error) {
+	if endpoint == "" {
+		return "", "", errors.New("no endpoint given; it is a URL, e.g. https://dynamodb.eu-central-1.amazonaws.com or http://127.0.0.1:8000")
+	}
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil:
+		return "", "", fmt.Errorf("read endpoint: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return "", "", fmt.Errorf("endpoint %q is no http or https URL", endpoint)
+	}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	return u.String(), net.JoinHostPort(u.Hostname(), port), nil
+}
+
+// nobody are the settings for systems that ask for a signature and do not look
+// at it.
+func nobody() aws.Config {
+	return aws.Config{Region: region, Credentials: aws.CredentialsProviderFunc(
+		func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "capstan", SecretAccessKey: "capstan"}, nil
+		})}
+}
+
+// Cluster implements targets.System.
+func (o *outside) Cluster() *cluster.Cluster { return o.External.Cluster() }
+
+// Ready implements targets.System.
+func (o *outside) Ready(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		err := o.ask(ctx, endpointNode)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w: %w", o.spec.Endpoint, ctx.Err(), err)
+		case <-tick.C:
+		}
+	}
+}
+
+// Versions implements targets.System.
+func (o *outside) Versions() map[string]string {
+	return map[string]string{"endpoint": o.spec.Endpoint, "region": o.settings.Region}
+}
+
+// Logs implements targets.System: there are none to be had.
+func (*outside) Logs(context.Context, string) error { return nil }
+
+// Endpoints implements targets.Endpoints.
+func (o *outside) Endpoints(string) []string { return []string{o.spec.Endpoint} }
+
+// closeTimeout bounds the deletion of the run's table.
+const closeTimeout = 30 * time.Second
+
+// Close implements targets.System: it deletes the run's table.
+func (o *outside) Close(ctx context.Context) error {
+	if o.spec.Keep {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return o.dropTable(ctx, endpointNode)
+}
