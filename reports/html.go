@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/txn/adya"
 	"github.com/capstan-dev/capstan/history"
 )
 
@@ -148,6 +149,8 @@ func claim(r Run) string {
 		return "The system makes no promise for this topology and level."
 	case RefutesClaim(r):
 		return fmt.Sprintf("The system claims to be %s for this topology and level: a finding.", c)
+	case r.Results.Verdict == checker.Invalid:
+		return fmt.Sprintf("The system claims no more than to be %s for this topology and level.", c)
 	}
 	return fmt.Sprintf("The system claims to be %s for this topology and level.", c)
 }
@@ -165,13 +168,35 @@ func intent(r Run) string {
 	return text
 }
 
-// RefutesClaim is true if the violations speak against what the system claims:
-// all do, but those of linearizability against something weaker.
+// RefutesClaim is true if the violations speak against what the system claims.
 func RefutesClaim(r Run) bool {
 	claim := r.Info.Claim
 	return claim != "" && slices.ContainsFunc(r.Results.Checks, func(c checker.Result) bool {
-		return c.Verdict == checker.Invalid && (c.Name != "linearizable" || claim == "linearizable")
+		return c.Verdict == checker.Invalid && refutes(c, claim)
 	})
+}
+
+// refutes says whether the violations of a check speak against a claim. All do,
+// but those of linearizability against something weaker, those that need more
+// isolation than is claimed, and those of a lock whose lease ends: no model of
+// single operations promises that nobody goes on after it.
+func refutes(c checker.Result, claim string) bool {
+	forbids := func(anomaly string) bool {
+		return !adya.Known(claim) || len(adya.Proscribed(claim, []string{anomaly})) > 0
+	}
+	switch c.Name {
+	case "linearizable":
+		return claim == "linearizable"
+	case "bank": // a read of half a transfer, or a transfer that was overwritten
+		return forbids(adya.GSingleItem)
+	case "long-fork":
+		return forbids(adya.GNonadjacentItem)
+	case "write-skew":
+		return forbids(adya.G2)
+	case "mutual-exclusion", "protected-lists":
+		return slices.ContainsFunc(c.Anomalies, func(a checker.Anomaly) bool { return a.Kind != "held-twice" && a.Kind != "lost-update" })
+	}
+	return true
 }
 
 func glyph(v checker.Verdict) string {
