@@ -2,9 +2,7 @@ package spanner
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 
 	pb "cloud.google.com/go/spanner/apiv1/spannerpb"
 
@@ -29,27 +27,6 @@ var (
 	_ counter.Store  = (*Conn)(nil)
 	_ ids.Store      = (*Conn)(nil)
 )
-
-// Open implements targets.System.
-func (s *system) Open(ctx context.Context, node string, _ int) (io.Closer, error) {
-	ch, err := s.dial(ctx, node)
-	if err != nil {
-		return nil, notApplied(err)
-	}
-	c, err := s.session(ctx, ch)
-	if err != nil {
-		return nil, notApplied(errors.Join(err, ch.close()))
-	}
-	return c, nil
-}
-
-func (s *system) session(ctx context.Context, ch *channel) (*Conn, error) {
-	made, err := ch.CreateSession(ctx, &pb.CreateSessionRequest{Database: database})
-	if err != nil {
-		return nil, fmt.Errorf("create session: %w", err)
-	}
-	return &Conn{ch: ch, session: made.Name, bound: s.bound}, nil
-}
 
 // Close ends the connection without waiting for calls in flight. What is left of
 // a session ends by itself.

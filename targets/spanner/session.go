@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"sync/atomic"
 
 	databases "cloud.google.com/go/spanner/admin/database/apiv1/databasepb"
@@ -13,7 +14,6 @@ import (
 	pb "cloud.google.com/go/spanner/apiv1/spannerpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // channel is one connection to the server. The client library has a pool of
@@ -29,28 +29,14 @@ type channel struct {
 	instances instances.InstanceAdminClient
 }
 
-func (s *system) dial(ctx context.Context, node string) (*channel, error) {
-	addr, err := s.Addr(node, port)
-	if err != nil {
-		return nil, err
-	}
-	c, err := dial(ctx, addr)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", node, err)
-	}
-	return c, nil
-}
-
-func dial(ctx context.Context, addr string) (*channel, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
+// newChannel makes a channel of a network connection, which it closes if that
+// does not work.
+func newChannel(ctx context.Context, conn net.Conn, options []grpc.DialOption) (*channel, error) {
 	w := &wire{Conn: conn}
-	g, err := grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(w.take),
+	g, err := grpc.NewClient("passthrough:///"+conn.RemoteAddr().String(), append(slices.Clone(options),
+		grpc.WithContextDialer(w.take),
 		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithNoProxy(), grpc.WithIdleTimeout(0),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))...)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

@@ -1,5 +1,6 @@
-// Package spanner runs the emulator of Google Cloud Spanner, and speaks to it by
-// the protocol's own stubs: the client library retries what was aborted.
+// Package spanner runs the emulator of Google Cloud Spanner, or takes an instance
+// that is there. It speaks by the protocol's own stubs: the client library
+// retries what was aborted.
 package spanner
 
 import (
@@ -20,7 +21,9 @@ var _ targets.Target = Target{}
 func (Target) Name() string { return "spanner" }
 
 // Doc implements targets.Target.
-func (Target) Doc() string { return "Google Cloud Spanner, by its emulator in Docker" }
+func (Target) Doc() string {
+	return "Google Cloud Spanner: its emulator in Docker, or an instance of yours"
+}
 
 // The names of levels and their values.
 const (
@@ -32,7 +35,11 @@ const (
 	readExact   = "exact-staleness"
 )
 
-const emulator = "emulator"
+// The names of topologies.
+const (
+	emulator = "emulator"
+	outside  = "external"
+)
 
 // Topologies implements targets.Target.
 func (Target) Topologies() []targets.Topology {
@@ -41,6 +48,11 @@ func (Target) Topologies() []targets.Topology {
 		Doc: "the emulator, one process that runs one read-write transaction at a time; " +
 			"it has its data in memory and loses them when it ends, so that it is never killed",
 		Nodes: 1, Min: 1, Max: 1, Conn: (*Conn)(nil), Faults: emulatorFaults(), Levels: levels(),
+	}, {
+		Name: outside,
+		Doc: "an instance of Google's, as projects/P/instances/I, with the credentials that its tools find; " +
+			"or an emulator that somebody else runs, as host:port",
+		Nodes: 1, Min: 1, Max: 1, Conn: (*Conn)(nil), Faults: []string{"clients"}, Levels: levels(), External: true,
 	}}
 }
 

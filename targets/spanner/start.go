@@ -2,10 +2,10 @@ package spanner
 
 import (
 	"context"
-	"sync/atomic"
+	"net"
 
-	pb "cloud.google.com/go/spanner/apiv1/spannerpb"
-	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/capstan-dev/capstan/cluster/docker"
 	"github.com/capstan-dev/capstan/targets"
@@ -17,6 +17,9 @@ const (
 
 	memory = 1 << 30
 	cpus   = 2
+
+	// emulatedInstance is where an emulator has its databases.
+	emulatedInstance = "projects/capstan/instances/capstan"
 )
 
 func image() docker.Image {
@@ -26,28 +29,17 @@ func image() docker.Image {
 // Images implements targets.Images.
 func (Target) Images() []docker.Image { return []docker.Image{image()} }
 
-type system struct {
-	*deploy.Deployment
-	bound *pb.TransactionOptions_ReadOnly // of reads
-	// made is true once the database was made. What is gone then was lost, and
-	// is not made anew.
-	made atomic.Bool
-}
-
-var (
-	_ targets.System    = (*system)(nil)
-	_ targets.Isolation = (*system)(nil)
-	_ targets.Endpoints = (*system)(nil)
-)
-
 // Start implements targets.Target.
 func (t Target) Start(ctx context.Context, spec targets.Spec) (targets.System, error) {
 	if _, err := targets.FindTopology(t, spec); err != nil {
 		return nil, err
 	}
-	bound, err := readBound(spec.Levels)
+	s, err := newService(spec)
 	if err != nil {
 		return nil, err
+	}
+	if spec.Topology == outside {
+		return s.outside(ctx)
 	}
 	d, err := deploy.Start(ctx, spec, deploy.Config{
 		Target: t.Name(), Images: map[string]docker.Image{emulator: image()},
@@ -61,7 +53,37 @@ func (t Target) Start(ctx context.Context, spec targets.Spec) (targets.System, e
 		d.Cluster().Why["Primaries"] = "the emulator is one process"
 		d.Cluster().Why["Members"] = "the emulator is one process"
 	}
-	return &system{Deployment: d, bound: bound}, err
+	return s.inContainer(d), err
+}
+
+// system is an emulator in a container.
+type system struct {
+	*deploy.Deployment
+	*service
+}
+
+var (
+	_ targets.System    = (*system)(nil)
+	_ targets.Isolation = (*system)(nil)
+	_ targets.Endpoints = (*system)(nil)
+)
+
+func (s *service) inContainer(d *deploy.Deployment) *system {
+	s.emulate()
+	s.dialWire = func(ctx context.Context, node string) (net.Conn, error) {
+		addr, err := d.Addr(node, port)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	}
+	return &system{d, s}
+}
+
+// emulate says that the system is an emulator, who asks nobody for a name.
+func (s *service) emulate() {
+	s.instance, s.emulated = emulatedInstance, true
+	s.options = []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 }
 
 func nodes(image string) []docker.NodeSpec {
@@ -80,47 +102,16 @@ func nodes(image string) []docker.NodeSpec {
 	return nodes
 }
 
-// readBound is the timestamp bound of the level.
-func readBound(levels map[string]string) (*pb.TransactionOptions_ReadOnly, error) {
-	d, err := staleness(levels)
-	if err != nil {
-		return nil, err
-	}
-	b := &pb.TransactionOptions_ReadOnly{TimestampBound: &pb.TransactionOptions_ReadOnly_Strong{Strong: true}}
-	switch levels[levelRead] {
-	case readBounded:
-		b.TimestampBound = &pb.TransactionOptions_ReadOnly_MaxStaleness{MaxStaleness: durationpb.New(d)}
-	case readExact:
-		b.TimestampBound = &pb.TransactionOptions_ReadOnly_ExactStaleness{ExactStaleness: durationpb.New(d)}
-	}
-	return b, nil
-}
-
-// Claim implements targets.System. "Strong reads are guaranteed to see the
-// effects of all transactions that have committed before the start of the read",
-// and transactions are externally consistent (TransactionOptions: "Strong";
-// Spanner: "TrueTime and external consistency"). Of single registers that is
-// linearizability. A stale read sees a consistent prefix of the history, of a
-// moment before: no promise by these models, not even that a client sees its own
-// writes.
-func (s *system) Claim() string {
-	if s.Spec.Levels[levelRead] == readStrong {
-		return "linearizable"
-	}
-	return ""
-}
-
-// Isolation implements targets.Isolation: external consistency is strict
-// serializability. Of stale reads it is promised that they are "guaranteed to
-// see a consistent prefix of the global transaction history" (TransactionOptions:
-// "Exact staleness", and of bounded staleness that its timestamp is one of
-// these): they have their place in the serial order, which is not that of real
-// time.
-func (s *system) Isolation() string {
-	if s.Spec.Levels[levelRead] == readStrong {
-		return "strict-serializable"
-	}
-	return "serializable"
+// Ready implements targets.System.
+func (s *system) Ready(ctx context.Context) error {
+	return s.Await(ctx, func(ctx context.Context) error {
+		for _, n := range s.Cluster().Nodes {
+			if err := s.ask(ctx, n); err != nil {
+				return deploy.NotReady(n, err)
+			}
+		}
+		return nil
+	})
 }
 
 // Endpoints implements targets.Endpoints.
@@ -129,5 +120,5 @@ func (s *system) Endpoints(node string) []string {
 	if err != nil {
 		return nil
 	}
-	return []string{"SPANNER_EMULATOR_HOST=" + addr, database}
+	return []string{"SPANNER_EMULATOR_HOST=" + addr, s.database()}
 }
