@@ -125,6 +125,8 @@ func shuffled(nodes []string, rng *rand.Rand) []string {
 	return nodes
 }
 
+var errNoPrimary = errors.New("no node says that it is primary")
+
 // claimants asks which nodes believe to be primary: at least one.
 func claimants(ctx context.Context, c *cluster.Cluster) ([]string, error) {
 	primaries, err := c.Primaries(ctx)
@@ -132,7 +134,7 @@ func claimants(ctx context.Context, c *cluster.Cluster) ([]string, error) {
 		return nil, fmt.Errorf("ask for the primary: %w", err)
 	}
 	if len(primaries) == 0 {
-		return nil, errors.New("no node says that it is primary")
+		return nil, errNoPrimary
 	}
 	for _, p := range primaries {
 		if !slices.Contains(c.Nodes, p) {
@@ -155,19 +157,32 @@ func primaryFirst(ctx context.Context, c *cluster.Cluster, nodes []string) error
 }
 
 // byClaim gives all nodes that believe to be primary, or one that does not but
-// serves clients as they do.
+// serves clients as they do: one that runs, if there is one. There need be no
+// primary then: it may be dead, and another one be wanted in its place.
 func byClaim(ctx context.Context, c *cluster.Cluster, nodes []string, claims bool) ([]string, error) {
 	primaries, err := claimants(ctx, c)
-	if err != nil || claims {
+	if claims {
 		slices.Sort(primaries)
 		return primaries, err
 	}
-	for _, n := range nodes {
-		if !slices.Contains(primaries, n) && slices.Contains(c.Served(), n) {
-			return []string{n}, nil
-		}
+	if err != nil && !errors.Is(err, errNoPrimary) {
+		return nil, err
 	}
-	return nil, errors.New("every node says that it is primary")
+	rest := slices.DeleteFunc(others(nodes, primaries), func(n string) bool { return !slices.Contains(c.Served(), n) })
+	if len(rest) == 0 {
+		return nil, errors.New("every node says that it is primary")
+	}
+	i := max(0, slices.IndexFunc(rest, func(n string) bool { return runs(ctx, c, n) }))
+	return rest[i : i+1], nil
+}
+
+// runs is true if nothing is known of a node that keeps it from answering.
+func runs(ctx context.Context, c *cluster.Cluster, node string) bool {
+	if c.Procs == nil {
+		return true
+	}
+	s, err := c.Procs.State(ctx, node)
+	return err == nil && s == cluster.Running
 }
 
 // others are the nodes that are not in a list.
