@@ -174,6 +174,9 @@ func addServer(spec targets.Spec, image docker.ImageFacts, n *docker.NodeSpec, r
 	}
 }
 
+// everywhere is on IPv6 as well, which names may stand for.
+const everywhere = "bind * -::*"
+
 func serverConf(spec targets.Spec, name string) []string {
 	level := func(name, otherwise string) string {
 		if v := spec.Levels[name]; v != "" {
@@ -182,7 +185,7 @@ func serverConf(spec targets.Spec, name string) []string {
 		return otherwise
 	}
 	conf := []string{
-		fmt.Sprintf("port %d", serverPort), "bind 0.0.0.0", "protected-mode no", "dir /data",
+		fmt.Sprintf("port %d", serverPort), everywhere, "protected-mode no", "dir /data",
 		`save ""`, "appendonly " + level(levelAOF, "yes"), "appendfsync " + level(levelSync, "everysec"),
 		"min-replicas-to-write " + level(levelMin, "0"), "min-replicas-max-lag 2",
 		// A cut is noticed, and a healed link used again, within seconds.
@@ -201,7 +204,7 @@ func serverConf(spec targets.Spec, name string) []string {
 // network is made. A primary counts as down after 2 s.
 func sentinelConf(name, primary string) []string {
 	return []string{
-		fmt.Sprintf("port %d", sentinelPort), "bind 0.0.0.0", "protected-mode no", "dir /data",
+		fmt.Sprintf("port %d", sentinelPort), everywhere, "protected-mode no", "dir /data",
 		"sentinel resolve-hostnames yes", "sentinel announce-hostnames yes", "sentinel announce-ip " + name,
 		fmt.Sprintf("sentinel monitor %s %s %d %d", watched, primary, serverPort, quorum),
 		"sentinel down-after-milliseconds " + watched + " 2000",
