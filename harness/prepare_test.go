@@ -10,7 +10,9 @@ import (
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/harness"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/sim"
 	"github.com/capstan-dev/capstan/workloads"
+	"github.com/capstan-dev/capstan/workloads/register"
 )
 
 // prepared is a system and a workload that needs preparing through its primary.
@@ -53,6 +55,31 @@ func TestPrepareGoesToPrimariesFirst(t *testing.T) {
 		if err := harness.Prepare(t.Context(), p, p); err != nil || !slices.Equal(p.opened, nodes) || p.ready != 1 {
 			t.Errorf("%s: %v, opened %v, asked %d times whether it is ready", want, err, p.opened, p.ready)
 		}
+	}
+}
+
+// writing prepares by a write.
+type writing struct{ workloads.Workload }
+
+func (writing) Name() string { return "writing" }
+
+func (writing) Prepare(ctx context.Context, conn io.Closer) error {
+	return conn.(register.Store).Write(ctx, 1, 2)
+}
+
+// In virtual time a call goes on only while the owner waits.
+func TestPrepareInVirtualTime(t *testing.T) {
+	sys, err := sim.Target{}.Start(t.Context(), targets.Spec{Topology: "raft", Nodes: 3, Seed: 1,
+		Levels: map[string]string{"read": "linearizable", "bug": "none"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sys.Close(t.Context())
+	if err := sys.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := harness.Prepare(t.Context(), sys, writing{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -17,6 +17,7 @@ func TestRoundTrip(t *testing.T) {
 	p.Target, p.Nodes, p.Rate, p.Seed, p.OpsPerKey = "sim/raft", 5, 0.5, 1<<63, 500
 	p.Level = map[string]string{"read": "local", "n": "3", "odd: name": "yes"}
 	p.Title, p.Expect, p.Endpoint, p.NodeMemory, p.NodeCPUs = "likes: converge", "no violation", "https://db.example:8000", 512<<20, 0.5
+	p.ClientPause = 3 * time.Second
 	p.Faults = []plan.Fault{{Name: "partition:one"}, {Name: "kill", At: 3 * time.Second, Once: true, For: time.Second}}
 	p.Fill()
 	got, err := plan.Parse("p.yaml", p.YAML(), plan.Plan{})
@@ -25,7 +26,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	again := string(got.YAML())
 	if again != string(p.YAML()) || !reflect.DeepEqual(got.Faults, p.Faults) || !reflect.DeepEqual(got.Level, p.Level) ||
-		got.Title != p.Title || got.Expect != p.Expect || got.Endpoint != p.Endpoint || got.NodeMemory != p.NodeMemory || got.NodeCPUs != p.NodeCPUs {
+		got.ClientPause != p.ClientPause || got.Title != p.Title || got.Expect != p.Expect || got.Endpoint != p.Endpoint || got.NodeMemory != p.NodeMemory || got.NodeCPUs != p.NodeCPUs {
 		t.Errorf("got %+v\nwant %+v", got, p)
 	}
 }

@@ -93,6 +93,7 @@ func Rerun(r Run) string {
 	add(p.OpsPerKey > 0, "--ops-per-key %d", p.OpsPerKey)
 	add(p.Rate != d.Rate, "--rate %g", p.Rate)
 	add(p.TimeLimit != d.TimeLimit, "--time-limit %v", p.TimeLimit)
+	add(p.ClientPause > 0, "--client-pause %v", p.ClientPause)
 	add(p.OpTimeout != d.OpTimeout, "--op-timeout %v", p.OpTimeout)
 	add(true, "--seed %d", p.Seed)
 	return strings.Join(args, " ")
