@@ -45,7 +45,7 @@ const (
 func (Target) Topologies() []targets.Topology {
 	return []targets.Topology{
 		{
-			Name: topologyLocal, Doc: "DynamoDB Local, one process",
+			Name: topologyLocal, Doc: "DynamoDB Local, one process; the last transactions before a crash may be lost",
 			Nodes: 1, Min: 1, Max: 1, Faults: append(targets.ContainerFaults(), "upgrade"), Conn: (*Conn)(nil),
 			Levels: levels(),
 		},

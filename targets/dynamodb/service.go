@@ -51,6 +51,10 @@ func (s *service) Open(ctx context.Context, node string, _ int) (io.Closer, erro
 		return nil, notApplied(err)
 	}
 	items := Items{c: c, table: s.table(), levels: s.spec.Levels}
+	// Something in between may take a connection that nobody answers on.
+	if _, err := items.get(ctx, key("ready", node)); err != nil {
+		return nil, errors.Join(notApplied(err), c.Close())
+	}
 	if s.spec.Topology == topologyAlternator {
 		return &items, nil
 	}
