@@ -61,9 +61,9 @@ func Tabulate(cells []Cell) []Row {
 	var rows []Row
 	for _, c := range cells {
 		if c.Run.History == nil {
-			reason := "no run"
+			reason := ""
 			if c.Err != nil {
-				reason = c.Err.Error()
+				reason, _, _ = strings.Cut(c.Err.Error(), "\n")
 			}
 			rows = append(rows, Row{Name: c.Name, Verdict: "no run", Found: reason})
 			continue
