@@ -44,6 +44,7 @@ func (sequential) Check(ctx context.Context, h *history.History) (checker.Result
 	}
 	var d figures
 	var found checker.Finds
+	puts := acknowledged(pairs)
 	for i, p := range pairs {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return checker.Result{}, ctx.Err()
@@ -55,7 +56,7 @@ func (sequential) Check(ctx context.Context, h *history.History) (checker.Result
 		case "put", "write":
 			d.Puts++
 		case "scan", "read":
-			if err := d.scan(&found, p); err != nil {
+			if err := d.scan(&found, p, puts); err != nil {
 				return checker.Result{}, err
 			}
 		default:
@@ -70,7 +71,29 @@ func (sequential) Check(ctx context.Context, h *history.History) (checker.Result
 	return res, err
 }
 
-func (d *figures) scan(found *checker.Finds, p history.Pair) error {
+// subkey is one of a group.
+type subkey struct {
+	group string
+	n     int
+}
+
+// acknowledged are the puts that are ok.
+func acknowledged(pairs []history.Pair) map[subkey]history.Pair {
+	puts := map[subkey]history.Pair{}
+	for _, p := range pairs {
+		if p.Outcome() != history.OK || p.F() != "put" && p.F() != "write" {
+			continue
+		}
+		group, v, ok := history.SplitPair(p.Complete.Value)
+		var n int
+		if ok && json.Unmarshal(v, &n) == nil {
+			puts[subkey{string(group), n}] = p
+		}
+	}
+	return puts
+}
+
+func (d *figures) scan(found *checker.Finds, p history.Pair, puts map[subkey]history.Pair) error {
 	group, list, ok := history.SplitPair(p.Complete.Value)
 	var values []json.RawMessage
 	if !ok || json.Unmarshal(list, &values) != nil {
@@ -79,15 +102,15 @@ func (d *figures) scan(found *checker.Finds, p history.Pair) error {
 	d.Scans++
 	seen, missing, some := -1, -1, 0
 	for at, v := range values {
-		subkey := len(values) - 1 - at
+		n := len(values) - 1 - at
 		switch {
 		case !value.IsNull(v):
 			some++
 			if seen < 0 {
-				seen = subkey
+				seen = n
 			}
 		case seen >= 0 && missing < 0:
-			missing = subkey
+			missing = n
 		}
 	}
 	switch some {
@@ -99,10 +122,15 @@ func (d *figures) scan(found *checker.Finds, p history.Pair) error {
 		d.Partial++
 	}
 	if missing >= 0 {
+		put := puts[subkey{string(group), missing}]
 		found.Add("reordered", func() string {
-			return fmt.Sprintf("group %s: the scan of %s that returned at %s saw subkey %d, and then not subkey %d, which the same process had put before: %s",
-				group, checker.Who(p.Complete), checker.When(p.Complete.Time), seen, missing, list)
-		}, p.Invoke, p.Complete)
+			who := "the same process had put before"
+			if put.Complete != nil {
+				who = fmt.Sprintf("%s had put before, acknowledged at %s", checker.Who(put.Complete), checker.When(put.Complete.Time))
+			}
+			return fmt.Sprintf("group %s: the scan of %s that returned at %s saw subkey %d, and then not subkey %d, which %s: %s",
+				group, checker.Who(p.Complete), checker.When(p.Complete.Time), seen, missing, who, list)
+		}, put.Invoke, put.Complete, p.Invoke, p.Complete)
 	}
 	return nil
 }
