@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -152,7 +153,7 @@ const counterKey = "counter"
 func (c *Conn) AddTo(ctx context.Context, delta int) error {
 	for {
 		_, err := c.increase(ctx, counterKey, delta)
-		if err != errConflict || ctx.Err() != nil {
+		if !errors.Is(err, errConflict) || ctx.Err() != nil {
 			return err
 		}
 	}

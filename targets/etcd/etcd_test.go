@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
@@ -265,5 +266,34 @@ func TestFencing(t *testing.T) {
 	}
 	if ok, err := b.Save(ctx, 1, []int{2}, second); err != nil || !ok {
 		t.Errorf("save with the new token: %t, %v", ok, err)
+	}
+}
+
+// TestOfficialLayout runs an image that is laid out like the official one: the
+// program and nothing else, not even a shell.
+func TestOfficialLayout(t *testing.T) {
+	e, err := docker.Connect(t.Context(), nil)
+	if err != nil {
+		require.Skip(t, "docker", err)
+	}
+	defer e.Close()
+	base, err := e.EnsureImage(t.Context(), etcd.LocalImage("v3.7"))
+	must(t, err)
+	img, err := e.EnsureImage(t.Context(), docker.Image{Name: "capstan-test-layout", Files: fstest.MapFS{"Dockerfile": {
+		Data: []byte("FROM " + base.Ref + " AS base\nFROM scratch\nCOPY --from=base /usr/local/bin/etcd /usr/local/bin/etcd\nCMD [\"/usr/local/bin/etcd\"]\n"),
+	}}})
+	must(t, err)
+	t.Setenv("CAPSTAN_IMAGES", "auto")
+	t.Setenv("CAPSTAN_ETCD_IMAGE", img.Ref)
+	s := start(t, "v3.7")
+	if got := s.Versions()["image"]; got != img.Ref {
+		t.Errorf("runs %s, want %s", got, img.Ref)
+	}
+	must(t, open(t, s, "n1").Write(within(t, time.Second), 1, 10))
+	must(t, s.Cluster().Procs.Kill(t.Context(), "n3"))
+	must(t, s.Cluster().Procs.Start(t.Context(), "n3"))
+	ready(t, s)
+	if v, _, err := open(t, s, "n3").Read(within(t, time.Second), 1); err != nil || v != 10 {
+		t.Errorf("read %d, %v", v, err)
 	}
 }

@@ -15,9 +15,13 @@ import (
 
 func (s *system) members() *cluster.Members {
 	m := &cluster.Members{List: s.list, Upgrade: s.Upgrade}
-	if s.Spec.Nodes > 1 {
-		m.Remove, m.Add, m.Transfer = s.remove, s.add, s.transfer
+	if s.Spec.Nodes == 1 {
+		for _, verb := range []string{"Remove", "Add", "Transfer"} {
+			s.Cluster().Why["Members."+verb] = "there is one member only"
+		}
+		return m
 	}
+	m.Remove, m.Add, m.Transfer = s.remove, s.add, s.transfer
 	return m
 }
 
