@@ -33,6 +33,9 @@ make() {
 	else
 		mysqld --no-defaults --datadir="$data.new" --initialize-insecure --init-file=/capstan-users.sql
 	fi
+	# A node skips what it once wrote itself when others send it. One that begins
+	# anew needs that, and so another number.
+	echo $(($(od -An -N3 -tu4 /dev/urandom) + 1)) >"$data.new/capstan-server-id"
 	mv "$data.new" "$data"
 }
 
@@ -47,6 +50,7 @@ recovered() {
 server=$(command -v mariadbd || command -v mysqld)
 fresh=
 if [ ! -d "$data" ]; then fresh=1 && make; fi
+set -- --server-id="$(cat "$data/capstan-server-id")" "$@"
 if [ -z "${NODES:-}" ]; then
 	if [ "$NODE" = "$primary" ]; then role=$PRIMARY_ARGS; else role=$REPLICA_ARGS; fi
 	exec "$server" $base $role "$@"

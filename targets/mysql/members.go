@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
@@ -127,12 +128,16 @@ func (s *system) transfer(ctx context.Context, to string) error {
 	s.mu.Lock()
 	s.role, s.handed = to, true
 	s.mu.Unlock()
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	for _, n := range s.Members() {
 		if n == to || n == from && !stopped {
 			continue
 		}
-		// One that is not to be reached now follows when Ready finds it.
-		_ = s.on(ctx, n, func(ctx context.Context, ses *session) error { return s.follow(ctx, ses, to) })
+		wg.Go(func() {
+			// One that is not to be reached now follows when Ready finds it.
+			_ = s.onFor(ctx, promoteTimeout, n, func(ctx context.Context, ses *session) error { return s.follow(ctx, ses, to) })
+		})
 	}
 	return nil
 }
@@ -174,9 +179,13 @@ func (s *system) reaches(ctx context.Context, old *session, to string) error {
 	})
 }
 
+// promoteTimeout bounds a promotion: a replica that is connecting to a primary
+// out of reach does not stop before its slave_net_timeout of 4 s.
+const promoteTimeout = 15 * time.Second
+
 // promote makes a replica the primary. It first applies what it has received.
 func (s *system) promote(ctx context.Context, node string) error {
-	return s.on(ctx, node, func(ctx context.Context, ses *session) error {
+	return s.onFor(ctx, promoteTimeout, node, func(ctx context.Context, ses *session) error {
 		if err := s.drain(ctx, ses); err != nil {
 			return err
 		}

@@ -64,9 +64,14 @@ func (s *system) ask(ctx context.Context) error {
 	return nil
 }
 
-// on runs f with a connection of its own to a node.
+// on runs f with a connection of its own to a node, for AskTimeout at most.
 func (s *system) on(ctx context.Context, node string, f func(context.Context, *session) error) error {
-	ctx, cancel := context.WithTimeout(ctx, deploy.AskTimeout)
+	return s.onFor(ctx, deploy.AskTimeout, node, f)
+}
+
+// onFor is the same for another time.
+func (s *system) onFor(ctx context.Context, d time.Duration, node string, f func(context.Context, *session) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	ses, err := s.dial(ctx, node, admin, "")
 	if err != nil {
@@ -123,7 +128,7 @@ func (s *system) askPrimary(ctx context.Context, node string) (position string, 
 // else is given up: it begins again with an empty disk.
 func (s *system) enlist(ctx context.Context, node, primary string) error {
 	var diverged error
-	err := s.on(ctx, node, func(ctx context.Context, ses *session) error {
+	err := s.onFor(ctx, promoteTimeout, node, func(ctx context.Context, ses *session) error {
 		if err := ses.run(ctx, "SET GLOBAL read_only = 1"); err != nil {
 			return err
 		}
@@ -135,6 +140,8 @@ func (s *system) enlist(ctx context.Context, node, primary string) error {
 			return s.follow(ctx, ses, primary)
 		case st.broken() && s.moved():
 			diverged = errors.New(st.why)
+		case st.io == "No" || st.sql == "No": // nobody else starts it again
+			return errors.Join(fmt.Errorf("it stopped: %s", st.why), s.follow(ctx, ses, primary))
 		case st.io != "Yes" || st.sql != "Yes":
 			return fmt.Errorf("it does not follow the primary: receiving %s, applying %s %s", st.io, st.sql, st.why)
 		}

@@ -131,7 +131,7 @@ func (s *system) nodes(spec targets.Spec, image string) []docker.NodeSpec {
 			Name: dialectName(spec), Image: image, User: "mysql", Volumes: []string{"/var/lib/mysql"},
 			Env:        append([]string{"NODE=" + nodes[i].Name}, env...),
 			Entrypoint: []string{"/capstan-entry.sh"},
-			Cmd:        append(s.settings(spec), fmt.Sprintf("--server-id=%d", i+1), "--report-host="+nodes[i].Name),
+			Cmd:        append(s.settings(spec), "--report-host="+nodes[i].Name),
 			Files: []docker.File{
 				{Path: "/capstan-entry.sh", Mode: 0o755, Content: entry},
 				{Path: "/capstan-users.sql", Mode: 0o644, Content: users},

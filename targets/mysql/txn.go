@@ -75,7 +75,7 @@ func (c *Conn) transact(ctx context.Context, do func() (commit bool, err error))
 	}
 	if !commit {
 		if _, _, err := c.s.exec(ctx, "ROLLBACK"); err != nil {
-			return errors.Join(fmt.Errorf("end the reads: %w", err), c.Close())
+			return errors.Join(classify(fmt.Errorf("end the reads: %w", err)), c.Close())
 		}
 		return nil
 	}

@@ -92,7 +92,7 @@ func (c *Conn) transact(ctx context.Context, do func() (commit bool, err error))
 		return c.commit(ctx)
 	}
 	if _, err := c.s.exec(ctx, "ROLLBACK"); err != nil {
-		return errors.Join(fmt.Errorf("end the reads: %w", err), c.Close())
+		return errors.Join(classify(fmt.Errorf("end the reads: %w", err)), c.Close())
 	}
 	return nil
 }
