@@ -25,6 +25,7 @@ import (
 	"github.com/capstan-dev/capstan/targets/mysql"
 	"github.com/capstan-dev/capstan/targets/postgres"
 	"github.com/capstan-dev/capstan/targets/redis"
+	"github.com/capstan-dev/capstan/targets/riak"
 	"github.com/capstan-dev/capstan/targets/sim"
 	"github.com/capstan-dev/capstan/targets/spanner"
 	"github.com/capstan-dev/capstan/workloads"
@@ -55,6 +56,7 @@ func allTargets() []targets.Target {
 		cassandra.Target{},
 		dynamodb.Target{},
 		spanner.Target{},
+		riak.Target{},
 	}
 }
 
