@@ -195,6 +195,9 @@ func resolve(p plan.Plan) (subject, error) {
 	if _, ok := s.target.(targets.Images); s.target != nil && !ok && (p.NodeMemory > 0 || p.NodeCPUs > 0) {
 		errs = append(errs, fmt.Errorf("target %s has no nodes in containers, whose memory and CPUs could be limited", p.Target))
 	}
+	if p.Faults == nil {
+		p.Faults = usualFaults(s.topology)
+	}
 	p.Fill()
 	if p.Disk == "" {
 		p.Disk = diskFor(p.Faults)
@@ -216,6 +219,16 @@ func usualWorkload(t targets.Topology) string {
 		return err == nil
 	})
 	return all[max(i, 0)].Name()
+}
+
+// usualFaults are a partition, or where there is none the cut of the clients.
+func usualFaults(t targets.Topology) []plan.Fault {
+	for _, name := range []string{"partition", "clients"} {
+		if slices.Contains(t.Faults, name) {
+			return []plan.Fault{{Name: name}}
+		}
+	}
+	return []plan.Fault{}
 }
 
 // fillTopology sets nodes and levels to their defaults and checks the others.

@@ -34,7 +34,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.file, "plan", "", "plan `FILE` in YAML; flags stand above it")
 	fl.StringVar(&f.workload, "workload", "", "workload to drive (see `capstan list workloads`; default: the first one that the target can do)")
 	fl.StringSliceVar(&f.level, "level", nil, "consistency level as `KNOB=VALUE`, repeatable (see `capstan list targets`)")
-	fl.StringArrayVar(&f.fault, "fault", []string{"partition"}, "fault as NAME, NAME:ARG or NAME(ARG, KEY=VALUE), with when if you like: 'isolate(primary) 5s @12s'; repeatable or with commas between, or none (see `capstan list faults`)")
+	fl.StringArrayVar(&f.fault, "fault", nil, "fault as NAME, NAME:ARG or NAME(ARG, KEY=VALUE), with when if you like: 'isolate(primary) 5s @12s'; repeatable or with commas between, or none (see `capstan list faults`; default: partition, or clients where there is one node)")
 	fl.StringVar(&f.disk, "disk", "", diskDoc)
 	fl.IntVar(&f.nodes, "nodes", 0, "number of nodes (default: the topology's)")
 	f.registerLimits(cmd)
@@ -69,7 +69,7 @@ func (f *planFlags) plan(cmd *cobra.Command, args []string) (subject, error) {
 // raw is the plan before it is resolved.
 func (f *planFlags) raw(cmd *cobra.Command, args []string) (plan.Plan, error) {
 	p := plan.Default()
-	p.Workload = "" // one that the target can do, unless somebody chooses
+	p.Workload, p.Faults = "", nil // what the target can do, unless somebody chooses
 	if f.file != "" {
 		var err error
 		if p, err = plan.ReadFile(f.file, p); err != nil {

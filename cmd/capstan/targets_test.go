@@ -42,12 +42,8 @@ func TestEachTopologyUnderPartition(t *testing.T) {
 func underPartition(t *testing.T, eng *docker.Engine, target targets.Target, top targets.Topology) {
 	id := "it-" + target.Name() + "-" + top.Name
 	dir := filepath.Join(t.TempDir(), id)
-	fault := "partition"
-	if top.Nodes == 1 {
-		fault = "clients"
-	}
 	var out, errs bytes.Buffer
-	code := execute([]string{"run", target.Name() + "/" + top.Name, "--fault", fault, "--time-limit", "15s", "-o", dir}, &out, &errs)
+	code := execute([]string{"run", target.Name() + "/" + top.Name, "--time-limit", "15s", "-o", dir}, &out, &errs)
 	leftNothing(t, eng, id)
 	if code == exitEnvironment && strings.Contains(errs.String(), docker.ErrNoImage.Error()) && !buildable(target) {
 		t.Skipf("there is only an official image, and no registry to get it from")

@@ -73,7 +73,7 @@ func (f *planFlags) registerCluster(cmd *cobra.Command) {
 func (f *planFlags) cluster(cmd *cobra.Command, target string) (subject, error) {
 	p := plan.Default()
 	p.Workload = ""
-	p.Target, p.Faults = target, nil
+	p.Target, p.Faults = target, []plan.Fault{}
 	if err := f.override(cmd, &p); err != nil {
 		return subject{}, withCode(exitUsage, err)
 	}
