@@ -128,6 +128,7 @@ func (s *system) dial(ctx context.Context, node string) (*session, error) {
 	config.DisableInitialHostLookup, config.IgnorePeerAddr = true, true
 	config.Events.DisableNodeStatusEvents, config.Events.DisableTopologyEvents, config.Events.DisableSchemaEvents = true, true, true
 	config.Metadata.CacheMode = gocql.Disabled
+	config.MaxWaitSchemaAgreement = time.Millisecond // readiness asks all nodes itself
 	defer context.AfterFunc(ctx, l.cut)()
 	made, err := config.CreateSession()
 	l.settle()
