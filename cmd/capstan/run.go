@@ -155,7 +155,7 @@ func (a *app) record(s subject, d plan.Dir, m manner, p *progress) (err error) {
 	info.Boot = time.Since(began)
 	cl := sys.Cluster()
 	info.Virtual, info.Nodes = cl.Runtime != nil, cl.Nodes
-	info.Claim, info.Versions = claimFor(sys, s.workload), sys.Versions()
+	info.Versions = sys.Versions()
 
 	journal, err := history.Create(d.History())
 	if err != nil {
@@ -165,6 +165,9 @@ func (a *app) record(s subject, d plan.Dir, m manner, p *progress) (err error) {
 		Plan: s.plan, System: sys, Workload: s.workload, Schedule: s.schedule,
 		Journal: journal, Watch: p.watch, Phase: func(s string) { p.phase("%s", s) }, Log: p.log,
 	})
+	// What happened can have been more than was promised for: an operator's
+	// failover, say.
+	info.Claim = claimFor(sys, s.workload)
 	if m.weigh {
 		info.Memory = weigh(a.ctx, cl)
 	}
