@@ -159,7 +159,7 @@ func (s *system) askPatroni(ctx context.Context) error {
 		}
 		for _, m := range members {
 			if !m.runs() {
-				return deploy.NotReady(m.Name, fmt.Errorf("Patroni says that it is %s", m.State))
+				return deploy.NotReady(m.Name, fmt.Errorf("its state by Patroni is %s", m.State))
 			}
 		}
 		if len(members) != len(names) || leader(members) == "" {
@@ -218,7 +218,7 @@ func (s *system) joinPatroni(ctx context.Context, node string) error {
 	return s.Await(ctx, func(ctx context.Context) error {
 		names, err := s.listPatroni(ctx)
 		if err == nil && !slices.Contains(names, node) {
-			err = fmt.Errorf("Patroni's members are %v", names)
+			err = fmt.Errorf("the members by Patroni are %v", names)
 		}
 		return err
 	})
@@ -258,7 +258,7 @@ func (s *system) rest(ctx context.Context, node, method, path string, in, out an
 		return fmt.Errorf("ask Patroni: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("Patroni answers %s: %s", resp.Status, answer)
+		return fmt.Errorf("ask Patroni: %s: %s", resp.Status, answer)
 	}
 	if out == nil {
 		return nil
