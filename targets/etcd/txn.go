@@ -2,16 +2,17 @@ package etcd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/capstan-dev/capstan/workloads"
 	"github.com/capstan-dev/capstan/workloads/bank"
 	"github.com/capstan-dev/capstan/workloads/monotonic"
 	"github.com/capstan-dev/capstan/workloads/txn"
@@ -123,28 +124,19 @@ func (v *view) list(key string) ([]int, error) {
 	return parseList(text)
 }
 
+// parseList reads a list, as JSON; nothing is an empty one.
 func parseList(text string) ([]int, error) {
 	list := []int{}
-	for f := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' }) {
-		n, err := strconv.Atoi(f)
-		if err != nil {
-			return nil, notApplied(fmt.Errorf("read list: %w", err))
-		}
-		list = append(list, n)
+	if text == "" {
+		return list, nil
+	}
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, notApplied(fmt.Errorf("read list: %w", err))
 	}
 	return list, nil
 }
 
-func formatList(list []int) string {
-	var b []byte
-	for i, n := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(n), 10)
-	}
-	return string(b)
-}
+func formatList(list []int) string { return string(workloads.AppendInts(nil, list)) }
 
 // distinct are the keys of micro-operations, those that are only written left
 // out if blind.

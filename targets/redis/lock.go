@@ -2,14 +2,14 @@ package redis
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/capstan-dev/capstan/workloads"
 	"github.com/capstan-dev/capstan/workloads/lock"
 )
 
@@ -85,7 +85,7 @@ func presented(k int, token int64, more ...any) command {
 }
 
 func saving(k int, list []int, token int64) command {
-	text := formatList(list)
+	text := workloads.AppendInts(nil, list)
 	if token == 0 {
 		return command{"SET", guardedKey(k), text}
 	}
@@ -94,36 +94,18 @@ func saving(k int, list []int, token int64) command {
 
 var errFenced = notApplied(errors.New("the store has seen a greater token"))
 
+// list reads a list, as JSON; nothing is an empty one.
 func list(answer any, err error) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := redis.String(answer, nil)
-	if err != nil && !errors.Is(err, redis.ErrNil) {
+	list := []int{}
+	text, err := redis.Bytes(answer, nil)
+	if errors.Is(err, redis.ErrNil) || len(text) == 0 && err == nil {
+		return list, nil
+	}
+	if err := errors.Join(err, json.Unmarshal(text, &list)); err != nil {
 		return nil, notApplied(fmt.Errorf("read list: %w", err))
 	}
-	return parseList(text)
-}
-
-func parseList(text string) ([]int, error) {
-	list := []int{}
-	for f := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' }) {
-		n, err := strconv.Atoi(f)
-		if err != nil {
-			return nil, notApplied(fmt.Errorf("read list: %w", err))
-		}
-		list = append(list, n)
-	}
 	return list, nil
-}
-
-func formatList(list []int) string {
-	var b []byte
-	for i, n := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(n), 10)
-	}
-	return string(b)
 }

@@ -145,6 +145,7 @@ func nodes(spec targets.Spec, image docker.ImageFacts) []docker.NodeSpec {
 			n := docker.NodeSpec{Name: sentinelName(i)}
 			addServer(spec, image, &n, "sentinel", sentinelPort, sentinelConf(n.Name, primary))
 			n.Server.Memory = sentinelMemory
+			n.Server.Env = append(n.Server.Env, "PRIMARY="+primary, "REPLICAS="+strconv.Itoa(spec.Nodes-1))
 			nodes = append(nodes, n)
 		}
 	case redlock:
