@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/cluster/external"
@@ -41,13 +43,47 @@ func startOutside(ctx context.Context, spec targets.Spec) (targets.System, error
 			return nil, err
 		}
 	}
-	settings, err := config.LoadDefaultConfig(ctx)
+	settings, err := readSettings(ctx, address)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS settings: %w", err)
+		return nil, err
 	}
-	settings.Region = cmp.Or(settings.Region, region)
 	x := external.New(map[string]string{endpointNode: addr})
 	return &outside{x, &service{spec: spec, url: address, settings: settings, dial: x.Dial}}, nil
+}
+
+// credentialsTimeout bounds the search for credentials.
+const credentialsTimeout = 10 * time.Second
+
+// readSettings finds credentials and region as the SDK does. Others than AWS are
+// sent some that nobody has if there are none: DynamoDB Local and ScyllaDB do
+// not look at them by default. Machines' own identities are for AWS alone.
+func readSettings(ctx context.Context, address string) (aws.Config, error) {
+	ctx, cancel := context.WithTimeout(ctx, credentialsTimeout)
+	defer cancel()
+	machine := imds.ClientDisabled
+	if isAmazon(address) {
+		machine = imds.ClientDefaultEnableState
+	}
+	settings, err := config.LoadDefaultConfig(ctx, config.WithEC2IMDSClientEnableState(machine))
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("read AWS settings: %w", err)
+	}
+	settings.Region = cmp.Or(settings.Region, region)
+	_, err = settings.Credentials.Retrieve(ctx)
+	switch {
+	case err == nil:
+	case isAmazon(address):
+		return aws.Config{}, fmt.Errorf("find AWS credentials: %w", err)
+	default:
+		settings.Credentials = nobody().Credentials
+	}
+	return settings, nil
+}
+
+// isAmazon says whether an endpoint is one of AWS' own.
+func isAmazon(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (strings.HasSuffix(u.Hostname(), ".amazonaws.com") || strings.HasSuffix(u.Hostname(), ".amazonaws.com.cn"))
 }
 
 // readEndpoint returns the endpoint's URL and its host and port.

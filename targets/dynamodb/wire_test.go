@@ -143,6 +143,28 @@ func TestOpenAsks(t *testing.T) {
 	}
 }
 
+// TestNoCredentials: where there are none, others than AWS are asked all the
+// same, and AWS is not.
+func TestNoCredentials(t *testing.T) {
+	s := serve(t)
+	sys := attach(t, s.URL, "no-credentials")
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_CONFIG_FILE", "/nowhere")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+	spec := targets.Spec{Topology: "external", Nodes: 1, Endpoint: s.URL, RunID: "x"}
+	if _, err := (dynamodb.Target{}).Start(t.Context(), spec); err != nil {
+		t.Errorf("start: %v", err)
+	}
+	spec.Endpoint = "https://dynamodb.eu-central-1.amazonaws.com"
+	if _, err := (dynamodb.Target{}).Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "find AWS credentials") {
+		t.Errorf("start at AWS: %v", err)
+	}
+	open(t, sys)
+}
+
 func TestNoEndpoint(t *testing.T) {
 	_, err := dynamodb.Target{}.Start(t.Context(), targets.Spec{Topology: "external", Nodes: 1})
 	if err == nil || !strings.Contains(err.Error(), "no endpoint given") {
