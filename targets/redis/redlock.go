@@ -57,9 +57,9 @@ func (r *Redlock) Close() error {
 func (r *Redlock) Closed() bool { return r.store.closed() }
 
 const (
-	// patience with one lock server is small against a lease, so that one that
+	// patience with the lock servers is small against a lease, so that one that
 	// is down does not use it up.
-	patience = 50 * time.Millisecond
+	patience = 200 * time.Millisecond
 	// Clocks that run at different speeds are allowed for by a hundredth of the
 	// lease, and expiry's own precision by 2 ms.
 	driftShare, driftMin = 100, 2 * time.Millisecond
