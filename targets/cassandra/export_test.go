@@ -31,3 +31,6 @@ func Promises(spec targets.Spec) (claim, isolation string) {
 }
 
 func described(spec targets.Spec) *deploy.Deployment { return &deploy.Deployment{Spec: spec} }
+
+// At is the connection at other levels.
+func (c *Conn) At(levels map[string]string) *Conn { return &Conn{s: c.s, levels: levels} }

@@ -1,0 +1,125 @@
+package cassandra_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/capstan-dev/capstan/cluster"
+	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/internal/require"
+	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/cassandra"
+)
+
+// ring starts three nodes.
+func ring(t *testing.T) targets.System {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	sys, err := cassandra.Target{}.Start(ctx, targets.Spec{
+		Topology: "rf3", Nodes: 3, RunID: fmt.Sprintf("cassandra-levels-%d", os.Getpid()),
+		Levels: at("ONE", "ONE"), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if sys == nil {
+		require.Skip(t, "docker", err)
+	}
+	t.Cleanup(func() { must(t, sys.Close(context.Background())) })
+	must(t, err)
+	must(t, sys.Ready(ctx))
+	return sys
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// at are the levels of a connection.
+func at(read, write string) map[string]string {
+	return map[string]string{"read": read, "write": write, "cas": "refused", "paxos": "v1"}
+}
+
+// open connects to a node, at other levels than the system's.
+func open(t *testing.T, sys targets.System, node string, levels map[string]string) *cassandra.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c, err := sys.Open(ctx, node, 0)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c.(*cassandra.Conn).At(levels)
+}
+
+// TestLevels: what a node that is cut off does at each level, and that it
+// hears afterwards what it missed.
+func TestLevels(t *testing.T) {
+	sys := ring(t)
+	const key = 1
+	ctx := t.Context()
+	must(t, open(t, sys, "n1", at("ALL", "ALL")).Write(ctx, key, 1))
+	alone := cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{}}
+	for _, n := range []string{"n1", "n2"} {
+		alone.Cut[cluster.Link{From: "n3", To: n}] = cluster.Reject
+		alone.Cut[cluster.Link{From: n, To: "n3"}] = cluster.Reject
+	}
+	must(t, sys.Cluster().Net.Apply(ctx, alone))
+	must(t, open(t, sys, "n1", at("ONE", "QUORUM")).Write(ctx, key, 2))
+	if v, err := readWithin(t, open(t, sys, "n3", at("ONE", "ONE")), key); err != nil || v != 1 {
+		t.Errorf("read at ONE on the node that is cut off: %d, %v; want what it had, 1", v, err)
+	}
+	if v, err := readWithin(t, open(t, sys, "n1", at("QUORUM", "ONE")), key); err != nil || v != 2 {
+		t.Errorf("read at QUORUM on the other side: %d, %v; want 2", v, err)
+	}
+	for _, level := range []string{"QUORUM", "ALL", "SERIAL"} {
+		if v, err := readWithin(t, open(t, sys, "n3", at(level, "ONE")), key); err == nil {
+			t.Errorf("read at %s on the node that is cut off: %d, want an error", level, v)
+		}
+	}
+	must(t, sys.Cluster().Net.Apply(ctx, cluster.LinkState{}))
+	ready, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	must(t, sys.Ready(ready))
+	if v, err := readWithin(t, open(t, sys, "n3", at("QUORUM", "ONE")), key); err != nil || v != 2 {
+		t.Errorf("read at QUORUM after the heal: %d, %v; want 2", v, err)
+	}
+	t.Run("cas", func(t *testing.T) { compareAndSet(t, sys) })
+}
+
+func readWithin(t *testing.T, c *cassandra.Conn, key int) (int, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	v, _, err := c.Read(ctx, key)
+	return v, err
+}
+
+// compareAndSet in its three ways among plain writes.
+func compareAndSet(t *testing.T, sys targets.System) {
+	const key = 2
+	levels := at("QUORUM", "QUORUM")
+	must(t, open(t, sys, "n1", levels).Write(t.Context(), key, 1))
+	if got, err := open(t, sys, "n1", levels).CAS(t.Context(), key, 1, 2); !errors.Is(err, history.ErrNotOffered) {
+		t.Errorf("refused: %+v, %v", got, err)
+	}
+	for v, how := range []string{"", "rmw", "lwt"} {
+		if how == "" {
+			continue
+		}
+		levels := maps.Clone(levels)
+		levels["cas"] = how
+		c := open(t, sys, "n2", levels)
+		if got, err := c.CAS(t.Context(), key, 99, 100); err != nil || got.Done || !got.Known || got.Value != v {
+			t.Errorf("%s from a wrong value: %+v, %v", how, got, err)
+		}
+		if got, err := c.CAS(t.Context(), key, v, v+1); err != nil || !got.Done {
+			t.Errorf("%s: %+v, %v", how, got, err)
+		}
+	}
+}
