@@ -4,7 +4,7 @@
 # STRONG=on|off: whether there is to be consensus.
 set -e
 conf=/etc/riak/riak.conf
-address=$(hostname -i | cut -d' ' -f1)
+address=$(hostname -i | tr ' ' '\n' | grep -F . | head -n 1) # not the one of IPv6
 sed -i -E '/^(nodename|distributed_cookie|ring_size|listener\.(http|protobuf)\.internal|strong_consistency) *=/d' $conf
 cat >> $conf <<EOF
 nodename = riak@$address
