@@ -165,7 +165,9 @@ func standbyNames(level string, nodes []docker.NodeSpec) string {
 // what was committed (documentation, 27.2.8). Of standbys PostgreSQL promises
 // only that they follow. Patroni's documentation ("Replication modes") says that
 // its asynchronous mode may lose commits at a failover, and that in synchronous
-// mode it promotes no standby that may lack any.
+// mode it promotes no standby that may lack any. Neither speaks of what a commit
+// shows whose wait for a standby was cancelled: the primary has it then, and
+// whoever reads it there may see what a failover takes away.
 func (s *system) Claim() string {
 	l := s.Spec.Levels
 	switch {
