@@ -31,13 +31,8 @@ func (c *Conn) Watch(ctx context.Context, after int64) ([]int, int64, error) {
 	if c.Closed() {
 		return nil, 0, errClosed
 	}
-	wait, cancel := context.WithTimeout(ctx, watchFor)
-	defer cancel()
-	events, created, err := c.events(wait, after)
-	switch {
-	case created && wait.Err() != nil && ctx.Err() == nil:
-		return nil, after, nil // it watched, and nothing came
-	case err != nil:
+	events, err := c.events(ctx, after)
+	if err != nil {
 		return nil, 0, classify(fmt.Errorf("watch: %w", err))
 	}
 	var values []int
@@ -51,27 +46,33 @@ func (c *Conn) Watch(ctx context.Context, after int64) ([]int, int64, error) {
 	return values, after, nil
 }
 
-// events are the next ones after a revision; created says whether the server
-// has begun to watch.
-func (c *Conn) events(ctx context.Context, after int64) (events []*mvccpb.Event, created bool, err error) {
-	stream, err := c.s.watch.Watch(ctx)
+// events are the next ones after a revision; none if none came in time once the
+// server had begun to watch. That time is not the stream's deadline: the server
+// would be told, and might be first to say that it is over.
+func (c *Conn) events(ctx context.Context, after int64) ([]*mvccpb.Event, error) {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	stream, err := c.s.watch.Watch(watching)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	create := &pb.WatchCreateRequest{Key: []byte(watchedKey), StartRevision: after + 1}
 	if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	for {
 		resp, err := stream.Recv()
 		switch {
+		case err != nil && watching.Err() != nil && ctx.Err() == nil:
+			return nil, nil // it watched, and nothing came
 		case err != nil:
-			return nil, created, err
+			return nil, err
 		case resp.Canceled:
-			return nil, created, errors.New(resp.CancelReason)
+			return nil, errors.New(resp.CancelReason)
 		case len(resp.Events) > 0:
-			return resp.Events, created, nil
+			return resp.Events, nil
+		case resp.Created:
+			defer time.AfterFunc(watchFor, stop).Stop()
 		}
-		created = created || resp.Created
 	}
 }
