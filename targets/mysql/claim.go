@@ -5,11 +5,14 @@ package mysql
 // (InnoDB: innodb_flush_log_at_trx_commit=1 "is required for full ACID
 // compliance"). That holds for the primary itself: of asynchronous replication
 // the documentation says that a replica may be behind, and of a promotion that
-// what was not received is lost. Galera's promise is that a read waits for what
+// what was not received is lost: after a promotion that was forced nothing is
+// claimed. Galera's promise is that a read waits for what
 // was committed before on any node, if wsrep_sync_wait has it wait.
 func (s *system) Claim() string {
 	l := s.Spec.Levels
 	switch {
+	case s.wasForced():
+		return ""
 	case s.Spec.Topology == galera && l[levelSyncWait] == "0":
 		return ""
 	case s.Spec.Topology == galera:
@@ -32,6 +35,8 @@ func (s *system) Isolation() string {
 	level := l[levelIsolation]
 	high := level == "repeatable-read" || level == "serializable"
 	switch {
+	case s.wasForced():
+		return ""
 	case !high && l[levelAppend] == "rmw":
 		return ""
 	case high && l[levelRead] == readReplica:
@@ -40,4 +45,10 @@ func (s *system) Isolation() string {
 		return "snapshot-isolation"
 	}
 	return level
+}
+
+func (s *system) wasForced() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.forced
 }

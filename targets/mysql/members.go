@@ -126,7 +126,7 @@ func (s *system) transfer(ctx context.Context, to string) error {
 		return fmt.Errorf("promote %s: %w", to, err)
 	}
 	s.mu.Lock()
-	s.role, s.handed = to, true
+	s.role, s.handed, s.forced = to, true, s.forced || !stopped
 	s.mu.Unlock()
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -50,6 +50,7 @@ type system struct {
 	// before: what the others have and the primary has not is given up then.
 	role   string
 	handed bool
+	forced bool // a primary was made while the old one could not send what it had
 }
 
 var (

@@ -111,12 +111,18 @@ func TestTransfer(t *testing.T) {
 	must(t, c.Members.Transfer(ctx, "n2"))
 	wantPrimaries(t, c, "n2")
 	ready(t, s)
+	if got := s.Claim(); got != "linearizable" {
+		t.Errorf("claim %q after a hand-over in order", got)
+	}
 	wantRead(t, s, "n2", 1, 10)
 
 	must(t, c.Net.Apply(ctx, alone("n2", "n1", "n3")))
 	must(t, open(t, s, "n2").Write(ctx, 2, 20))
 	must(t, c.Members.Transfer(ctx, "n3"))
 	wantPrimaries(t, c, "n2", "n3")
+	if got := s.Claim(); got != "" {
+		t.Errorf("claim %q after a forced promotion", got)
+	}
 	must(t, open(t, s, "n3").Write(ctx, 3, 30))
 	must(t, c.Net.Apply(ctx, cluster.LinkState{}))
 	ready(t, s)

@@ -83,6 +83,8 @@ type system struct {
 	// found not to stream from it, nil as long as it is the first one.
 	role    string
 	missing map[string]time.Time
+	// forced: a primary was made while the old one could not send what it had.
+	forced bool
 }
 
 var _ targets.System = (*system)(nil)
@@ -162,7 +164,8 @@ func standbyNames(level string, nodes []docker.NodeSpec) string {
 // commit that it acknowledged survives its crash, except with
 // synchronous_commit=off. That is said of the primary itself, not of a standby
 // that is promoted in its place: without synchronous replication it may lack
-// what was committed (documentation, 27.2.8). Of standbys PostgreSQL promises
+// what was committed (documentation, 27.2.8), and nothing is claimed any more
+// once an operator forced that. Of standbys PostgreSQL promises
 // only that they follow. Patroni's documentation ("Replication modes") says that
 // its asynchronous mode may lose commits at a failover, and that in synchronous
 // mode it promotes no standby that may lack any. Neither speaks of what a commit
@@ -171,7 +174,7 @@ func standbyNames(level string, nodes []docker.NodeSpec) string {
 func (s *system) Claim() string {
 	l := s.Spec.Levels
 	switch {
-	case l[levelCommit] == "off" || l[levelRead] == readReplica:
+	case s.wasForced(), l[levelCommit] == "off" || l[levelRead] == readReplica:
 		return ""
 	case s.Spec.Topology == patroni && (l[levelSyncMode] == "off" || l[levelCommit] == "local"):
 		return ""

@@ -42,6 +42,9 @@ func (s *system) transfer(ctx context.Context, to string) error {
 	if err := s.promote(ctx, to); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.forced = s.forced || !orderly
+	s.mu.Unlock()
 	for _, n := range s.Members() {
 		if n != from && n != to {
 			_ = s.repoint(ctx, n, to) // one that is not to be reached now follows when Ready finds it
@@ -152,6 +155,12 @@ func (s *system) moved() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.missing != nil
+}
+
+func (s *system) wasForced() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.forced
 }
 
 // missingFor is for how long a node has been without the primary's stream; it

@@ -23,6 +23,8 @@ var (
 func (s *system) Isolation() string {
 	level := s.Spec.Levels[levelIsolation]
 	switch {
+	case s.wasForced():
+		return ""
 	case level == "read-committed" && s.Spec.Levels[levelAppend] == "rmw":
 		return ""
 	case level == "read-committed":
