@@ -29,6 +29,7 @@ func (Target) Doc() string {
 const (
 	levelRead      = "read"
 	levelStaleness = "staleness"
+	levelAbort     = "abort_current_transaction_probability"
 
 	readStrong  = "strong"
 	readBounded = "bounded-staleness"
@@ -47,7 +48,7 @@ func (Target) Topologies() []targets.Topology {
 		Name: emulator,
 		Doc: "the emulator, one process that runs one read-write transaction at a time; " +
 			"it has its data in memory and loses them when it ends, so that it is never killed",
-		Nodes: 1, Min: 1, Max: 1, Conn: (*Conn)(nil), Faults: emulatorFaults(), Levels: levels(),
+		Nodes: 1, Min: 1, Max: 1, Conn: (*Conn)(nil), Faults: emulatorFaults(), Levels: append(levels(), abort()),
 	}, {
 		Name: outside,
 		Doc: "an instance of Google's, as projects/P/instances/I, with the credentials that its tools find; " +
@@ -72,6 +73,14 @@ func levels() []targets.Level {
 			Name: levelStaleness, Doc: "how old a read is (exact-staleness), or may be (bounded-staleness), up to an hour: 1s, 500ms",
 			Default: "1s",
 		},
+	}
+}
+
+// abort is never 0: what a client that is gone has begun would be there forever.
+func abort() targets.Level {
+	return targets.Level{
+		Name: levelAbort, Doc: "how often in a hundred a new read-write transaction ends the one that is running, and not itself",
+		Values: []string{"20", "50", "80", "100"},
 	}
 }
 

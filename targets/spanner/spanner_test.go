@@ -78,6 +78,7 @@ func TestBuildContext(t *testing.T) {
 func start(t *testing.T, levels map[string]string) targets.System {
 	t.Helper()
 	needEmulator(t)
+	levels["abort_current_transaction_probability"] = "20"
 	s, err := spanner.Target{}.Start(t.Context(), targets.Spec{
 		Topology: "emulator", Nodes: 1, Levels: levels, RunID: fmt.Sprintf("spanner-%s-%d", levels["read"], os.Getpid()),
 	})

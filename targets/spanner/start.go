@@ -43,7 +43,7 @@ func (t Target) Start(ctx context.Context, spec targets.Spec) (targets.System, e
 	}
 	d, err := deploy.Start(ctx, spec, deploy.Config{
 		Target: t.Name(), Images: map[string]docker.Image{emulator: image()},
-		Nodes:  func(images map[string]docker.ImageFacts) []docker.NodeSpec { return nodes(images[emulator].Ref) },
+		Nodes:  func(images map[string]docker.ImageFacts) []docker.NodeSpec { return nodes(spec, images[emulator].Ref) },
 		Memory: memory, CPUs: cpus,
 	})
 	if d == nil {
@@ -86,17 +86,14 @@ func (s *service) emulate() {
 	s.options = []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 }
 
-func nodes(image string) []docker.NodeSpec {
+func nodes(spec targets.Spec, image string) []docker.NodeSpec {
 	nodes := docker.Bare(1)
 	nodes[0].Ports = []int{port}
 	nodes[0].Server = &docker.Server{
 		Name: emulator, Image: image, Entrypoint: []string{"/" + binary},
 		Cmd: []string{
 			"--host_port=0.0.0.0:9010",
-			// A new transaction ends the one that is running: a client that is gone
-			// must not leave one behind that stands in everybody's way. Spanner
-			// itself takes the locks of an idle transaction away.
-			"--abort_current_transaction_probability=100",
+			"--" + levelAbort + "=" + spec.Levels[levelAbort],
 		},
 	}
 	return nodes

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	pb "cloud.google.com/go/spanner/apiv1/spannerpb"
-	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // transaction reads with locks, and writes when it is committed. It begins with
@@ -53,11 +52,20 @@ func (t *transaction) begun(got *pb.ResultSet, err error) (*pb.ResultSet, error)
 
 // rows reads the rows of keys. It does not see what the transaction writes.
 func (t *transaction) rows(ctx context.Context, table string, keys *pb.KeySet) ([]row, error) {
+	return t.read(ctx, table, "", keys)
+}
+
+// byValue reads the rows that have a value, by the table's index.
+func (t *transaction) byValue(ctx context.Context, table string, value int) ([]row, error) {
+	return t.read(ctx, table, table+"_by_v", keySet(value))
+}
+
+func (t *transaction) read(ctx context.Context, table, index string, keys *pb.KeySet) ([]row, error) {
 	if t.c.Closed() {
 		return nil, errClosed
 	}
 	got, err := t.begun(t.c.ch.Read(ctx, &pb.ReadRequest{
-		Session: t.c.session, Table: table, Columns: columns(), KeySet: keys, Transaction: t.selector(),
+		Session: t.c.session, Table: table, Index: index, Columns: columns(), KeySet: keys, Transaction: t.selector(),
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", table, err)
@@ -75,27 +83,16 @@ func (t *transaction) number(ctx context.Context, table string, key int) (v int,
 	return v, true, err
 }
 
-// change runs a statement that writes.
+// change runs a statement that writes. A transaction of ours has one at most, so
+// that they need no numbers of their own.
 func (t *transaction) change(ctx context.Context, sql string) (*pb.ResultSet, error) {
-	t.dml = true
-	return t.sql(ctx, sql, nil)
-}
-
-// sql runs a statement, with parameters that are numbers. A transaction of ours
-// has one that writes at most, so that they need no numbers of their own.
-func (t *transaction) sql(ctx context.Context, sql string, params map[string]int) (*pb.ResultSet, error) {
 	if t.c.Closed() {
 		return nil, errClosed
 	}
-	req := &pb.ExecuteSqlRequest{
+	t.dml = true
+	return t.begun(t.c.ch.ExecuteSql(ctx, &pb.ExecuteSqlRequest{
 		Session: t.c.session, Sql: sql, Transaction: t.selector(), Seqno: 1,
-		Params: &structpb.Struct{Fields: map[string]*structpb.Value{}}, ParamTypes: map[string]*pb.Type{},
-	}
-	for name, n := range params {
-		req.Params.Fields[name] = integer(n)
-		req.ParamTypes[name] = &pb.Type{Code: pb.TypeCode_INT64}
-	}
-	return t.begun(t.c.ch.ExecuteSql(ctx, req))
+	}))
 }
 
 func (t *transaction) write(ms ...*pb.Mutation) { t.writes = append(t.writes, ms...) }

@@ -195,8 +195,8 @@ func (c *Conn) ReadMany(ctx context.Context, keys []int) ([]int, error) {
 func (c *Conn) InsertUnless(ctx context.Context, key, table, id int) (done bool, err error) {
 	err = c.transact(ctx, func(t *transaction) error {
 		for n := range 2 {
-			got, err := t.sql(ctx, fmt.Sprintf("SELECT k FROM skew%d WHERE v = @key", n), map[string]int{"key": key})
-			if err != nil || len(got.Rows) > 0 {
+			rs, err := t.byValue(ctx, fmt.Sprintf("skew%d", n), key)
+			if err != nil || len(rs) > 0 {
 				return err
 			}
 		}
