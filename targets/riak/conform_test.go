@@ -19,6 +19,6 @@ func TestConform(t *testing.T) {
 		require.Skip(t, "riak", err)
 	}
 	for _, resolve := range resolves {
-		t.Run(resolve, func(t *testing.T) { conform.Run(t, riak.Target{}, "ring", "resolve="+resolve) })
+		t.Run(resolve, func(t *testing.T) { conform.Run(t, riak.Target{}, "cluster", "resolve="+resolve) })
 	}
 }

@@ -42,7 +42,7 @@ const (
 // Topologies implements targets.Target.
 func (Target) Topologies() []targets.Topology {
 	return []targets.Topology{{
-		Name: "ring", Doc: "nodes that are all alike, each with some of the replicas",
+		Name: "cluster", Doc: "nodes that are all alike, each with some of the replicas",
 		Nodes: 5, Min: 3, Max: 5, Conn: (*Conn)(nil),
 		Faults: append(targets.NetworkFaults(), targets.ContainerFaults()...),
 		Levels: []targets.Level{
