@@ -180,6 +180,7 @@ func Run(ctx, stop context.Context, c Config) Outcome {
 	recoverSystem(ctx, c, rt, nem.nemesis, &out)
 	if final := c.Workload.Final(params); final != nil && ctx.Err() == nil {
 		c.Phase("final reads")
+		loop.Reconnect()
 		if err := loop.Drive(ctx, ctx, gen.TimeLimit(finalLimit, final)); err != nil {
 			out.problem("%v", err)
 		}

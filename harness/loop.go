@@ -358,6 +358,17 @@ func (l *Loop) failed() error {
 	return l.err
 }
 
+// Reconnect lets every worker that is free open a new connection for its next
+// call. An idle one whose server died would not be noticed before.
+func (l *Loop) Reconnect() {
+	for i := range l.workers {
+		if w := &l.workers[i]; w.call == nil && w.client != nil {
+			w.client.close(l.Runtime)
+			w.client = nil
+		}
+	}
+}
+
 // Close ends the connections of idle workers.
 func (l *Loop) Close() {
 	for i := range l.workers {

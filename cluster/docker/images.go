@@ -129,6 +129,9 @@ func (e *Engine) candidates(img Image) (official, local string, archive []byte, 
 }
 
 func noImage(img Image, causes []error) error {
+	if img.Ref == "" && img.Files == nil {
+		causes = append(causes, errors.New("it cannot be built here, and no official one is named"))
+	}
 	name := img.Ref
 	if name == "" {
 		name = img.Name

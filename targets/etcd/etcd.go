@@ -3,7 +3,6 @@
 package etcd
 
 import (
-	"cmp"
 	"os"
 
 	"github.com/capstan-dev/capstan/targets"
@@ -58,8 +57,6 @@ func (Target) Topologies() []targets.Topology {
 	return []targets.Topology{current, old}
 }
 
-// officialImage is taken where there is a registry.
-func officialImage(topology string) string {
-	tag := map[string]string{"v3.7": "v3.7.3", "v3.4": "v3.4.37"}[topology]
-	return cmp.Or(os.Getenv("CAPSTAN_ETCD_IMAGE"), "quay.io/coreos/etcd:"+tag)
-}
+// officialImage is taken if the user names it: etcd's own images lie with
+// registries of others, and which one is for the user to say.
+func officialImage() string { return os.Getenv("CAPSTAN_ETCD_IMAGE") }

@@ -29,7 +29,7 @@ func image(topology string) docker.Image {
 		panic("etcd: embedded image files: " + err.Error())
 	}
 	return docker.Image{
-		Ref: officialImage(topology), Name: "capstan-etcd-" + topology, Files: files,
+		Ref: officialImage(), Name: "capstan-etcd-" + topology, Files: files,
 		Roots: topology == "v3.7", // its build fetches modules
 	}
 }

@@ -4,7 +4,6 @@
 package spanner
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"time"
@@ -98,7 +97,6 @@ func staleness(levels map[string]string) (time.Duration, error) {
 	return d, nil
 }
 
-// officialImage is taken where there is a registry.
-func officialImage() string {
-	return cmp.Or(os.Getenv("CAPSTAN_SPANNER_IMAGE"), "gcr.io/cloud-spanner-emulator/emulator:1.5.38")
-}
+// officialImage is taken if the user names it: the emulator's lies with Google's
+// own registry.
+func officialImage() string { return os.Getenv("CAPSTAN_SPANNER_IMAGE") }
