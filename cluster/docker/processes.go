@@ -79,6 +79,9 @@ func (p *Processes) Stop(ctx context.Context, node string) error {
 		return err
 	}
 	if err := errors.Join(p.Resume(ctx, node), p.Continue(ctx, node)); err != nil {
+		if now, serr := p.State(ctx, node); serr == nil && now == cluster.Dead {
+			return nil // it has ended by itself meanwhile
+		}
 		return err
 	}
 	seconds := int(stopTimeout.Seconds())

@@ -257,12 +257,12 @@ func TestFencing(t *testing.T) {
 	if list, err := b.Load(ctx, 1); err != nil || len(list) > 0 {
 		t.Errorf("load: %v, %v", list, err)
 	}
+	if _, err := a.Load(ctx, 1); !errors.Is(err, history.ErrNotApplied) {
+		t.Errorf("load with an old token: %v", err)
+	}
 	// b has only read, and would lose what a writes now.
 	if ok, err := a.Save(ctx, 1, []int{1}, first); err != nil || ok {
 		t.Errorf("save with an old token: %t, %v", ok, err)
-	}
-	if _, err := a.Load(ctx, 1); !errors.Is(err, history.ErrNotApplied) {
-		t.Errorf("load with an old token: %v", err)
 	}
 	if ok, err := b.Save(ctx, 1, []int{2}, second); err != nil || !ok {
 		t.Errorf("save with the new token: %t, %v", ok, err)
