@@ -117,6 +117,9 @@ type member struct{ Name, Role, State string }
 // runs is true if it is a part of the cluster at this moment.
 func (m member) runs() bool { return m.State == "running" || m.State == "streaming" }
 
+// synchronous is true if commits wait for it.
+func (m member) synchronous() bool { return strings.HasSuffix(m.Role, "_standby") }
+
 // patroniMembers asks a Patroni for the members of its cluster.
 func (s *system) patroniMembers(ctx context.Context, node string) ([]member, error) {
 	var c struct{ Members []member }
@@ -164,6 +167,9 @@ func (s *system) askPatroni(ctx context.Context) error {
 		}
 		if len(members) != len(names) || leader(members) == "" {
 			return deploy.NotReady(n, fmt.Errorf("its Patroni knows the leader %q and %d of %d nodes", leader(members), len(members), len(names)))
+		}
+		if s.Spec.Levels[levelSyncMode] != "off" && !slices.ContainsFunc(members, member.synchronous) {
+			return deploy.NotReady(n, errors.New("its Patroni has not chosen a synchronous standby yet"))
 		}
 		if n == names[len(names)-1] {
 			return s.askStreams(ctx, leader(members), names)

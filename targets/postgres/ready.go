@@ -40,7 +40,7 @@ func (s *system) askStreams(ctx context.Context, primary string, names []string)
 			return deploy.NotReady(n, errors.Join(errors.New("standby does not stream from the primary"), s.rejoin(ctx, n)))
 		}
 		if err := s.askStandby(ctx, n, lsn); err != nil {
-			return deploy.NotReady(n, err)
+			return deploy.NotReady(n, errors.Join(err, s.nudge(ctx, primary)))
 		}
 	}
 	return nil
@@ -111,6 +111,14 @@ func (s *system) askStandby(ctx context.Context, node, lsn string) error {
 		return errors.New("tables have not arrived")
 	}
 	return nil
+}
+
+// nudge lets an idle primary write something. A base backup leaves its position
+// at the begin of an empty segment of the log, which no standby reaches before
+// the next record, and that comes within 15 s only.
+func (s *system) nudge(ctx context.Context, primary string) error {
+	_, err := s.query(ctx, primary, "capstan-ready", "SELECT pg_create_restore_point('capstan')")
+	return err
 }
 
 // primaries asks every node whether it takes itself for the primary. Nodes
