@@ -28,7 +28,7 @@ func (s *system) servers() []string {
 
 // askStreams is nil if all the others follow the primary at this moment.
 func (s *system) askStreams(ctx context.Context, primary string, names []string) error {
-	lsn, streaming, err := s.askPrimary(ctx, primary)
+	lsn, streaming, err := s.askPrimary(ctx, primary, len(names)-1)
 	if err != nil {
 		return deploy.NotReady(primary, err)
 	}
@@ -68,18 +68,20 @@ CREATE INDEX IF NOT EXISTS registers_sk ON registers (sk);`
 // transaction.
 const hasTables = "to_regclass('registers_sk') IS NOT NULL"
 
-// askPrimary returns how far the primary's log is, and who streams it.
-func (s *system) askPrimary(ctx context.Context, node string) (lsn string, streaming []string, err error) {
+// askPrimary returns how far the primary's log is, and who streams it. Tables are
+// made when all standbys do: a commit that waits for one while the next is copied
+// stays invisible there until the primary logs its running transactions again.
+func (s *system) askPrimary(ctx context.Context, node string, standbys int) (lsn string, streaming []string, err error) {
 	err = s.on(ctx, node, func(ctx context.Context, c *session) error {
 		row, err := c.row(ctx, `SELECT current_setting('server_version'), pg_current_wal_lsn(),
-			(SELECT coalesce(string_agg(application_name, ','), '') FROM pg_stat_replication WHERE state = 'streaming'),
+			(SELECT coalesce(string_agg(application_name, ','), '') FROM pg_stat_replication WHERE state = 'streaming' AND application_name <> 'pg_basebackup'),
 			`+hasTables)
 		if err != nil {
 			return err
 		}
 		s.SetVersion("postgres", row[0])
-		lsn, streaming = row[1], strings.Split(row[2], ",")
-		if row[3] != "t" {
+		lsn, streaming = row[1], strings.FieldsFunc(row[2], func(r rune) bool { return r == ',' })
+		if row[3] != "t" && len(streaming) >= standbys {
 			_, err = c.exec(ctx, makeTables)
 		}
 		return err
