@@ -8,6 +8,7 @@ import (
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/counter"
 	"github.com/capstan-dev/capstan/workloads/ids"
 	"github.com/capstan-dev/capstan/workloads/register"
@@ -33,7 +34,7 @@ var (
 func (s *system) Open(ctx context.Context, node string, _ int) (io.Closer, error) {
 	ses, err := s.dial(ctx, node)
 	if err != nil {
-		return nil, notApplied(err)
+		return nil, targets.NotApplied(err)
 	}
 	return &Conn{s: ses, levels: s.Spec.Levels}, nil
 }
@@ -73,7 +74,7 @@ func (c *Conn) readRegister(cql string, args ...any) *gocql.Query {
 // write makes a plain write.
 func (c *Conn) write(ctx context.Context, cql string, args ...any) error {
 	if c.Closed() {
-		return errClosed()
+		return targets.ErrClosed
 	}
 	q := c.s.Query(cql, args...).Consistency(plain(c.levels[levelWrite]))
 	return classify(q.ExecContext(ctx))
@@ -93,7 +94,7 @@ func (c *Conn) scope() (paxos, commit gocql.Consistency) {
 // returns what was found; nothing if there was no row.
 func (c *Conn) transact(ctx context.Context, cql string, args ...any) (applied bool, found map[string]any, err error) {
 	if c.Closed() {
-		return false, nil, errClosed()
+		return false, nil, targets.ErrClosed
 	}
 	paxos, commit := c.scope()
 	found = map[string]any{}
@@ -105,7 +106,7 @@ func (c *Conn) transact(ctx context.Context, cql string, args ...any) (applied b
 // scan reads one row; there is false if there is none.
 func (c *Conn) scan(ctx context.Context, q *gocql.Query, dest ...any) (there bool, err error) {
 	if c.Closed() {
-		return false, errClosed()
+		return false, targets.ErrClosed
 	}
 	it := q.IterContext(ctx)
 	there = it.Scan(dest...)
@@ -154,7 +155,7 @@ func (c *Conn) CAS(ctx context.Context, key, old, new int) (register.Swap, error
 func (c *Conn) readModifyWrite(ctx context.Context, key, old, new int) (register.Swap, error) {
 	v, there, err := c.Read(ctx, key)
 	if err != nil {
-		return register.Swap{}, notApplied(err)
+		return register.Swap{}, targets.NotApplied(err)
 	}
 	if !there || v != old {
 		return register.Found(v, there), nil
@@ -181,7 +182,7 @@ func (c *Conn) ReadAll(ctx context.Context) ([]int, error) {
 		return all, err
 	}
 	if c.Closed() {
-		return nil, errClosed()
+		return nil, targets.ErrClosed
 	}
 	all := []int{}
 	it := c.read("SELECT v FROM "+keyspace+".elements WHERE k = ?", only).IterContext(ctx)

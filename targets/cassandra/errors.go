@@ -2,17 +2,12 @@ package cassandra
 
 import (
 	"errors"
-	"fmt"
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 )
-
-func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }
-
-// errClosed is for what is not sent any more.
-func errClosed() error { return notApplied(errors.New("the connection is closed")) }
 
 // classify marks the errors of a request that prove that it had no effect. All
 // others leave it open: time-outs and failures of replicas, of which some may
@@ -32,7 +27,7 @@ func mark(err error, codes ...int) error {
 		return err
 	}
 	if unsent(err) {
-		return notApplied(err)
+		return targets.NotApplied(err)
 	}
 	var said gocql.RequestError
 	if !errors.As(err, &said) {
@@ -43,7 +38,7 @@ func mark(err error, codes ...int) error {
 		gocql.ErrCodeAlreadyExists, gocql.ErrCodeUnprepared, gocql.ErrCodeCredentials)
 	for _, code := range codes {
 		if said.Code() == code {
-			return notApplied(err)
+			return targets.NotApplied(err)
 		}
 	}
 	return err

@@ -77,7 +77,7 @@ func (c *Conn) txn(ctx context.Context, mops []txn.Mop, do func(*txn.Mop, *cell)
 	// Lists and registers of the same key do not meet: a run has either.
 	rows, err := c.cells(ctx, keys)
 	if err != nil {
-		return nil, notApplied(fmt.Errorf("read: %w", err))
+		return nil, targets.NotApplied(fmt.Errorf("read: %w", err))
 	}
 	writes := false
 	for i := range mops {
@@ -94,7 +94,7 @@ func (c *Conn) txn(ctx context.Context, mops []txn.Mop, do func(*txn.Mop, *cell)
 // cells reads rows of the partition in one request.
 func (c *Conn) cells(ctx context.Context, keys []int) (map[int]*cell, error) {
 	if c.Closed() {
-		return nil, errClosed()
+		return nil, targets.ErrClosed
 	}
 	rows := map[int]*cell{}
 	for _, k := range keys {
@@ -114,7 +114,7 @@ func (c *Conn) cells(ctx context.Context, keys []int) (map[int]*cell, error) {
 // sake of its condition.
 func (c *Conn) store(ctx context.Context, keys []int, rows map[int]*cell) error {
 	if c.Closed() {
-		return errClosed()
+		return targets.ErrClosed
 	}
 	serially := isSerial(c.levels[levelWrite])
 	paxos, commit := c.scope()
@@ -136,7 +136,7 @@ func (c *Conn) store(ctx context.Context, keys []int, rows map[int]*cell) error 
 		return classifyCAS(err)
 	}
 	if !applied {
-		return notApplied(fmt.Errorf("a row has changed"))
+		return targets.NotApplied(fmt.Errorf("a row has changed"))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/capstan-dev/capstan/targets"
 )
 
 // accounts is the partition of the run's bank.
@@ -64,7 +66,7 @@ func (c *Conn) Balances(ctx context.Context) ([]int, error) {
 	for i, it := range found {
 		v, there, err := readNumber(it, value)
 		if err != nil || !there {
-			return nil, notApplied(errors.Join(errors.New("read balance"), err))
+			return nil, targets.NotApplied(errors.Join(errors.New("read balance"), err))
 		}
 		balances[i] = v
 	}

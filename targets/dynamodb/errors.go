@@ -2,18 +2,13 @@ package dynamodb
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 )
-
-func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }
-
-// errClosed is for what is not sent any more.
-func errClosed() error { return notApplied(errors.New("the connection is closed")) }
 
 // classify marks the errors that prove that a request had no effect: those by
 // which DynamoDB rejects it (Developer Guide, "Error handling with DynamoDB":
@@ -25,7 +20,7 @@ func classify(err error) error {
 	}
 	var said smithy.APIError
 	if errors.As(err, &said) && rejected(said.ErrorCode()) {
-		return notApplied(err)
+		return targets.NotApplied(err)
 	}
 	return err
 }

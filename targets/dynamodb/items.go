@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/counter"
 	"github.com/capstan-dev/capstan/workloads/ids"
 	"github.com/capstan-dev/capstan/workloads/register"
@@ -125,7 +126,7 @@ func (c *Items) CAS(ctx context.Context, k, old, new int) (register.Swap, error)
 	if found, ok := unmet(err); ok {
 		v, there, err := readNumber(found, value)
 		if err != nil {
-			return register.Swap{}, notApplied(err)
+			return register.Swap{}, targets.NotApplied(err)
 		}
 		return register.Found(v, there), nil
 	}
@@ -166,7 +167,7 @@ func (c *Items) ReadAll(ctx context.Context) ([]int, error) {
 	for _, it := range found {
 		v, _, err := readNumber(it, value)
 		if err != nil {
-			return nil, notApplied(err)
+			return nil, targets.NotApplied(err)
 		}
 		all = append(all, v)
 	}
@@ -178,7 +179,7 @@ func readNumbers(texts []string) ([]int, error) {
 	for _, t := range texts {
 		v, err := strconv.Atoi(t)
 		if err != nil {
-			return nil, notApplied(fmt.Errorf("read element: %w", err))
+			return nil, targets.NotApplied(fmt.Errorf("read element: %w", err))
 		}
 		all = append(all, v)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/oneconn"
 )
 
 // service is what all topologies have in common: an API at a URL.
@@ -27,7 +28,7 @@ type service struct {
 // client is the SDK on one connection, its retries off.
 type client struct {
 	*dynamodb.Client
-	*wire
+	*oneconn.HTTP
 }
 
 func (s *service) client(ctx context.Context, node string) (*client, error) {
@@ -48,12 +49,12 @@ func (s *service) client(ctx context.Context, node string) (*client, error) {
 func (s *service) Open(ctx context.Context, node string, _ int) (io.Closer, error) {
 	c, err := s.client(ctx, node)
 	if err != nil {
-		return nil, notApplied(err)
+		return nil, targets.NotApplied(err)
 	}
 	items := Items{c: c, table: s.table(), levels: s.spec.Levels}
 	// Something in between may take a connection that nobody answers on.
 	if _, err := items.get(ctx, key("ready", node)); err != nil {
-		return nil, errors.Join(notApplied(err), c.Close())
+		return nil, errors.Join(targets.NotApplied(err), c.Close())
 	}
 	if s.spec.Topology == topologyAlternator {
 		return &items, nil

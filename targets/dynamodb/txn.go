@@ -70,7 +70,7 @@ func (c *Conn) txn(ctx context.Context, kind string, mops []txn.Mop, do func(*tx
 	}
 	cells, err := c.cells(ctx, kind, keys)
 	if err != nil {
-		return nil, notApplied(fmt.Errorf("read: %w", err))
+		return nil, targets.NotApplied(fmt.Errorf("read: %w", err))
 	}
 	modified := false
 	for i := range mops {
@@ -166,7 +166,7 @@ func (c *Conn) stored(e *cell) types.TransactWriteItem {
 func (c *Conn) Increment(ctx context.Context, k int) (int, error) {
 	cells, err := c.cells(ctx, "monotonic", []int{k})
 	if err != nil {
-		return 0, notApplied(err)
+		return 0, targets.NotApplied(err)
 	}
 	n := 1
 	if len(cells[0].list) > 0 {

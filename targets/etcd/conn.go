@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/counter"
 	"github.com/capstan-dev/capstan/workloads/ids"
 	"github.com/capstan-dev/capstan/workloads/register"
@@ -38,7 +39,7 @@ var (
 func (s *system) Open(ctx context.Context, node string, _ int) (io.Closer, error) {
 	ses, err := s.dial(ctx, node)
 	if err != nil {
-		return nil, notApplied(err)
+		return nil, targets.NotApplied(err)
 	}
 	c := &Conn{s: ses, fenced: s.Spec.Levels[levelFencing] == fencingToken, held: map[int]int64{}}
 	if s.Spec.Levels[levelRead] == readSerializable {
@@ -48,15 +49,15 @@ func (s *system) Open(ctx context.Context, node string, _ int) (io.Closer, error
 }
 
 // Close ends the connection without waiting for calls in flight.
-func (c *Conn) Close() error { return c.s.close() }
+func (c *Conn) Close() error { return c.s.Close() }
 
 // Closed is true once the connection is of no use any more.
-func (c *Conn) Closed() bool { return c.s.closed() }
+func (c *Conn) Closed() bool { return c.s.Closed() }
 
 // do makes one request.
 func (c *Conn) do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
 	if c.Closed() {
-		return clientv3.OpResponse{}, errClosed
+		return clientv3.OpResponse{}, targets.ErrClosed
 	}
 	resp, err := c.s.kv.Do(ctx, op)
 	return resp, classify(err)
@@ -85,7 +86,7 @@ func number(kvs []*mvccpb.KeyValue) (v int, ok bool, err error) {
 	}
 	v, err = strconv.Atoi(string(kvs[0].Value))
 	if err != nil {
-		return 0, false, notApplied(fmt.Errorf("read value: %w", err))
+		return 0, false, targets.NotApplied(fmt.Errorf("read value: %w", err))
 	}
 	return v, true, nil
 }
@@ -138,7 +139,7 @@ func (c *Conn) ReadAll(ctx context.Context) ([]int, error) {
 	for _, kv := range resp.Get().Kvs {
 		e, err := strconv.Atoi(strings.TrimPrefix(string(kv.Key), setPrefix))
 		if err != nil {
-			return nil, notApplied(fmt.Errorf("read element: %w", err))
+			return nil, targets.NotApplied(fmt.Errorf("read element: %w", err))
 		}
 		elements = append(elements, e)
 	}

@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -10,16 +9,11 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 )
 
-var (
-	errClosed = notApplied(errors.New("the connection is closed"))
-	// errConflict is for a transaction whose comparison failed: it wrote
-	// nothing.
-	errConflict = notApplied(errors.New("another transaction came in between"))
-)
-
-func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }
+// errConflict is for a transaction whose comparison failed: it wrote nothing.
+var errConflict = targets.NotApplied(errors.New("another transaction came in between"))
 
 // classify marks the errors that prove that a request had no effect. All others
 // leave it open: time-outs, of which the server has several; a server that
@@ -29,7 +23,7 @@ func classify(err error) error {
 	if err == nil || errors.Is(err, history.ErrNotApplied) || !refused(err) {
 		return err
 	}
-	return notApplied(err)
+	return targets.NotApplied(err)
 }
 
 // refusals come before a request is proposed to the log, or from its checks

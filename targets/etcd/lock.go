@@ -9,6 +9,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/lock"
 )
 
@@ -26,7 +27,7 @@ func tokenText(token int64) string { return fmt.Sprintf("%020d", token) }
 // token. Leases are in whole seconds, and the server makes short ones longer.
 func (c *Conn) Acquire(ctx context.Context, key int, owner string, lease time.Duration) (int64, bool, error) {
 	if c.Closed() {
-		return 0, false, errClosed
+		return 0, false, targets.ErrClosed
 	}
 	delete(c.held, key)
 	seconds := int64((lease + time.Second - 1) / time.Second)
@@ -83,7 +84,7 @@ func (c *Conn) Load(ctx context.Context, key int) ([]int, error) {
 		resp, ok, err := c.present(ctx, key, token, get)
 		if err == nil && !ok {
 			delete(c.held, key)
-			err = notApplied(fmt.Errorf("the store has seen a greater token than %d", token))
+			err = targets.NotApplied(fmt.Errorf("the store has seen a greater token than %d", token))
 		}
 		if err != nil {
 			return nil, err

@@ -50,7 +50,7 @@ func (s *system) at(ctx context.Context, node string, do func(context.Context, *
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	return do(ctx, c)
 }
 

@@ -43,7 +43,7 @@ func (s *system) askMember(ctx context.Context, node string, members int) (*pb.S
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
+	defer c.Close()
 	status, err := c.maintenance.Status(ctx, &pb.StatusRequest{})
 	if err != nil {
 		return nil, fmt.Errorf("ask for its status: %w", err)
@@ -75,7 +75,7 @@ func (s *system) leads(ctx context.Context, node string) bool {
 	if err != nil {
 		return false
 	}
-	defer c.close()
+	defer c.Close()
 	status, err := c.maintenance.Status(ctx, &pb.StatusRequest{})
 	return err == nil && status.Leader != 0 && status.Leader == status.Header.MemberId
 }

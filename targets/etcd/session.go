@@ -2,17 +2,15 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
 	"net"
-	"sync/atomic"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/capstan-dev/capstan/targets/oneconn"
 )
 
 // session is one connection to one member. The client library's own Client
@@ -20,8 +18,7 @@ import (
 // protocol's stubs, which do none of that, and those on a channel that has one
 // network connection only.
 type session struct {
-	channel *grpc.ClientConn
-	wire    *wire
+	*oneconn.Channel
 
 	kv          clientv3.KV
 	leases      pb.LeaseClient
@@ -47,77 +44,14 @@ func dial(ctx context.Context, addr string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{Conn: conn}
-	channel, err := grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(w.take),
-		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithNoProxy(), grpc.WithIdleTimeout(0),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+	channel, err := oneconn.NewChannel(ctx, conn, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return nil, err
 	}
-	s := &session{
-		channel: channel, wire: w,
-		kv:     clientv3.NewKVFromKVClient(pb.NewKVClient(channel), nil),
-		leases: pb.NewLeaseClient(channel), watch: pb.NewWatchClient(channel),
+	return &session{
+		Channel: channel,
+		kv:      clientv3.NewKVFromKVClient(pb.NewKVClient(channel), nil),
+		leases:  pb.NewLeaseClient(channel), watch: pb.NewWatchClient(channel),
 		cluster: pb.NewClusterClient(channel), maintenance: pb.NewMaintenanceClient(channel),
-	}
-	if err := s.connect(ctx); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
-	return s, nil
-}
-
-// connect waits until the member has greeted: a port that is published accepts
-// connections for a server that is dead.
-func (s *session) connect(ctx context.Context) error {
-	s.channel.Connect()
-	for {
-		state := s.channel.GetState()
-		switch {
-		case state == connectivity.Ready:
-			return nil
-		case s.closed():
-			return errors.New("the server closed the connection before it said anything")
-		case !s.channel.WaitForStateChange(ctx, state):
-			return fmt.Errorf("wait for the server's greeting: %w", ctx.Err())
-		}
-	}
-}
-
-// closed is true once the connection has broken; there is no other.
-func (s *session) closed() bool { return s.wire.broken.Load() }
-
-func (s *session) close() error { return errors.Join(s.channel.Close(), s.wire.Close()) }
-
-// wire is the one network connection that a channel gets.
-type wire struct {
-	net.Conn
-	taken, broken atomic.Bool
-}
-
-var errBroken = errors.New("the connection broke; there is no second one")
-
-func (w *wire) take(context.Context, string) (net.Conn, error) {
-	if w.taken.Swap(true) {
-		return nil, errBroken
-	}
-	return w, nil
-}
-
-// Read implements net.Conn.
-func (w *wire) Read(b []byte) (int, error) {
-	n, err := w.Conn.Read(b)
-	if err != nil {
-		w.broken.Store(true)
-	}
-	return n, err
-}
-
-// Close implements net.Conn.
-func (w *wire) Close() error {
-	w.broken.Store(true)
-	if err := w.Conn.Close(); !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
+	}, nil
 }

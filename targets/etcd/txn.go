@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads"
 	"github.com/capstan-dev/capstan/workloads/bank"
 	"github.com/capstan-dev/capstan/workloads/monotonic"
@@ -113,7 +114,7 @@ func (v *view) number(key string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		return 0, notApplied(fmt.Errorf("read %s: %w", key, err))
+		return 0, targets.NotApplied(fmt.Errorf("read %s: %w", key, err))
 	}
 	return n, nil
 }
@@ -131,7 +132,7 @@ func parseList(text string) ([]int, error) {
 		return list, nil
 	}
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return nil, notApplied(fmt.Errorf("read list: %w", err))
+		return nil, targets.NotApplied(fmt.Errorf("read list: %w", err))
 	}
 	return list, nil
 }
@@ -209,7 +210,7 @@ func (c *Conn) OpenAccounts(ctx context.Context, n, balance int) error {
 func (c *Conn) Transfer(ctx context.Context, from, to, amount int) (done bool, err error) {
 	a, b := accountKey(from), accountKey(to)
 	if a == b {
-		return false, notApplied(errors.New("transfer to the same account"))
+		return false, targets.NotApplied(errors.New("transfer to the same account"))
 	}
 	err = c.transact(ctx, []string{a, b}, func(v *view) error {
 		x, errX := v.number(a)

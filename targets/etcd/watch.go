@@ -10,6 +10,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/watch"
 )
 
@@ -29,7 +30,7 @@ func (c *Conn) WriteWatched(ctx context.Context, v int) error {
 // watcher would open another one when this breaks, and not tell.
 func (c *Conn) Watch(ctx context.Context, after int64) ([]int, int64, error) {
 	if c.Closed() {
-		return nil, 0, errClosed
+		return nil, 0, targets.ErrClosed
 	}
 	events, err := c.events(ctx, after)
 	if err != nil {

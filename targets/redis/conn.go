@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/bank"
 	"github.com/capstan-dev/capstan/workloads/counter"
 	"github.com/capstan-dev/capstan/workloads/ids"
@@ -44,7 +45,7 @@ var (
 func (s *system) Open(ctx context.Context, node string, _ int) (io.Closer, error) {
 	ses, err := s.dial(ctx, node)
 	if err != nil {
-		return nil, notApplied(err)
+		return nil, targets.NotApplied(err)
 	}
 	if s.Spec.Topology == redlock {
 		return s.newRedlock(ses), nil
@@ -56,7 +57,7 @@ func (s *system) Open(ctx context.Context, node string, _ int) (io.Closer, error
 	c.wait, _ = strconv.Atoi(s.Spec.Levels[levelWait]) // where there is no such level, nobody waits
 	if s.Spec.Topology == sharded && !c.primary {
 		if _, err := ses.do(ctx, command{"READONLY"}); err != nil {
-			return nil, notApplied(errors.Join(err, ses.close()))
+			return nil, targets.NotApplied(errors.Join(err, ses.close()))
 		}
 	}
 	return c, nil
@@ -147,7 +148,7 @@ func (c *Conn) atomically(ctx context.Context, commands []command, writes bool) 
 		}
 	}
 	if !writes && c.primary && role(results[0]) != "master" {
-		return nil, notApplied(fmt.Errorf("%s is a replica; level read=primary", c.node))
+		return nil, targets.NotApplied(fmt.Errorf("%s is a replica; level read=primary", c.node))
 	}
 	return results[1:], c.waited(replies[exec+1:])
 }
@@ -192,7 +193,7 @@ func number(answer any) (v int, ok bool, err error) {
 	case errors.Is(err, redis.ErrNil):
 		return 0, false, nil
 	case err != nil:
-		return 0, false, notApplied(fmt.Errorf("read value: %w", err))
+		return 0, false, targets.NotApplied(fmt.Errorf("read value: %w", err))
 	}
 	return v, true, nil
 }
@@ -243,7 +244,7 @@ func ints(answer any, err error) ([]int, error) {
 	}
 	list, err := redis.Ints(answer, nil)
 	if err != nil {
-		return nil, notApplied(fmt.Errorf("read numbers: %w", err))
+		return nil, targets.NotApplied(fmt.Errorf("read numbers: %w", err))
 	}
 	return list, nil
 }

@@ -2,17 +2,13 @@ package redis
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 )
-
-var errClosed = notApplied(errors.New("the connection is closed"))
-
-func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }
 
 // classify marks the errors that prove that a command had no effect. All others
 // leave it open: lost connections, time-outs, and what the server says without
@@ -21,7 +17,7 @@ func classify(err error) error {
 	if err == nil || errors.Is(err, history.ErrNotApplied) || !refused(err) {
 		return err
 	}
-	return notApplied(err)
+	return targets.NotApplied(err)
 }
 
 // refused says whether the server answered with a code that comes before a

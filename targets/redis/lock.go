@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads"
 	"github.com/capstan-dev/capstan/workloads/lock"
 )
@@ -92,7 +93,7 @@ func saving(k int, list []int, token int64) command {
 	return presented(k, token, text)
 }
 
-var errFenced = notApplied(errors.New("the store has seen a greater token"))
+var errFenced = targets.NotApplied(errors.New("the store has seen a greater token"))
 
 // list reads a list, as JSON; nothing is an empty one.
 func list(answer any, err error) ([]int, error) {
@@ -105,7 +106,7 @@ func list(answer any, err error) ([]int, error) {
 		return list, nil
 	}
 	if err := errors.Join(err, json.Unmarshal(text, &list)); err != nil {
-		return nil, notApplied(fmt.Errorf("read list: %w", err))
+		return nil, targets.NotApplied(fmt.Errorf("read list: %w", err))
 	}
 	return list, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/lock"
 )
 
@@ -108,7 +109,7 @@ func anything(any) bool { return true }
 // to the next; those come from the store.
 func (r *Redlock) Acquire(ctx context.Context, k int, owner string, lease time.Duration) (int64, bool, error) {
 	if r.Closed() {
-		return 0, false, errClosed
+		return 0, false, targets.ErrClosed
 	}
 	delete(r.held, k)
 	began := time.Now()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"github.com/capstan-dev/capstan/targets"
 )
 
 // session is one connection to one node. The driver has pools and cluster
@@ -53,7 +55,7 @@ func (s *session) close() error { return s.conn.Close() }
 // connection.
 func (s *session) run(ctx context.Context, commands ...command) ([]reply, error) {
 	if s.closed() {
-		return nil, errClosed
+		return nil, targets.ErrClosed
 	}
 	for _, c := range commands {
 		if err := s.conn.Send(c.name(), c[1:]...); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/counter"
 	"github.com/capstan-dev/capstan/workloads/register"
 	"github.com/capstan-dev/capstan/workloads/set"
@@ -31,7 +32,7 @@ var (
 func (s *system) Open(ctx context.Context, node string, _ int) (io.Closer, error) {
 	c, err := s.open(ctx, node)
 	if err != nil {
-		return nil, notApplied(err)
+		return nil, targets.NotApplied(err)
 	}
 	return c, nil
 }
@@ -103,7 +104,7 @@ func (c *Conn) CAS(ctx context.Context, key, old, new int) (register.Swap, error
 	k := strconv.Itoa(key)
 	o, err := c.fetch(ctx, registers, k)
 	if err != nil {
-		return register.Swap{}, notApplied(err)
+		return register.Swap{}, targets.NotApplied(err)
 	}
 	v, ok, err := o.greatest()
 	if err != nil || !ok || v != old {
@@ -204,7 +205,7 @@ func formatList(list []int) string {
 func number(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		return 0, notApplied(fmt.Errorf("read number: %w", err))
+		return 0, targets.NotApplied(fmt.Errorf("read number: %w", err))
 	}
 	return n, nil
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+
+	"github.com/capstan-dev/capstan/targets"
 )
 
 func dataPath(bucketType, bucket, key string) string {
@@ -21,10 +23,10 @@ func (c *Conn) fetchData(ctx context.Context, bucketType, bucket, key string, v 
 	case a.status == http.StatusNotFound:
 		return false, absent(a)
 	case a.status != http.StatusOK:
-		return false, notApplied(a.refusal())
+		return false, targets.NotApplied(a.refusal())
 	}
 	if err := json.Unmarshal(a.body, &struct{ Value any }{v}); err != nil {
-		return false, notApplied(fmt.Errorf("read value: %w", err))
+		return false, targets.NotApplied(fmt.Errorf("read value: %w", err))
 	}
 	return true, nil
 }
@@ -33,7 +35,7 @@ func (c *Conn) fetchData(ctx context.Context, bucketType, bucket, key string, v 
 func (c *Conn) update(ctx context.Context, bucketType, bucket, key string, operation any) error {
 	body, err := json.Marshal(operation)
 	if err != nil {
-		return notApplied(fmt.Errorf("encode operation: %w", err))
+		return targets.NotApplied(fmt.Errorf("encode operation: %w", err))
 	}
 	header := http.Header{"Content-Type": {"application/json"}}
 	a, err := c.do(ctx, http.MethodPost, dataPath(bucketType, bucket, key)+c.writes(), header, bytes.NewReader(body))

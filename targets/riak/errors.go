@@ -7,16 +7,12 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 )
-
-func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }
-
-func errClosed() error { return notApplied(errors.New("the connection is closed")) }
 
 // errBetween is for a write with what was read before, which is not current any
 // more: consensus refuses it.
-var errBetween = notApplied(errors.New("another write came in between"))
+var errBetween = targets.NotApplied(errors.New("another write came in between"))
 
 // messageKept is how much of an answer's text an error quotes.
 const messageKept = 200
@@ -40,10 +36,10 @@ func (a *answer) wrote() error {
 		return errBetween
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
 		http.StatusNotAcceptable, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUpgradeRequired:
-		return notApplied(a.refusal())
+		return targets.NotApplied(a.refusal())
 	}
 	if a.status >= http.StatusInternalServerError && bytes.Contains(a.body, []byte("insufficient_vnodes")) {
-		return notApplied(a.refusal())
+		return targets.NotApplied(a.refusal())
 	}
 	return a.refusal()
 }

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/capstan-dev/capstan/targets"
 )
 
 const (
@@ -57,17 +59,17 @@ func (c *Conn) fetch(ctx context.Context, bucket, key string) (object, error) {
 		return o, nil
 	case http.StatusMultipleChoices:
 		if o.values, err = siblings(a); err != nil {
-			return o, notApplied(err)
+			return o, targets.NotApplied(err)
 		}
 		return o, nil
 	}
-	return o, notApplied(a.refusal())
+	return o, targets.NotApplied(a.refusal())
 }
 
 // absent is nil if what is not found is the key, and not its bucket's type.
 func absent(a *answer) error {
 	if bytes.Contains(bytes.ToLower(a.body), []byte("bucket type")) {
-		return notApplied(a.refusal())
+		return targets.NotApplied(a.refusal())
 	}
 	return nil
 }
@@ -115,11 +117,11 @@ func (c *Conn) store(ctx context.Context, bucket, key, value, causal string) err
 func (c *Conn) change(ctx context.Context, bucket, key string, to func(object) (string, error)) error {
 	o, err := c.fetch(ctx, bucket, key)
 	if err != nil {
-		return notApplied(err)
+		return targets.NotApplied(err)
 	}
 	value, err := to(o)
 	if err != nil {
-		return notApplied(err)
+		return targets.NotApplied(err)
 	}
 	return c.store(ctx, bucket, key, value, o.context)
 }

@@ -6,6 +6,7 @@ import (
 
 	pb "cloud.google.com/go/spanner/apiv1/spannerpb"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/counter"
 	"github.com/capstan-dev/capstan/workloads/ids"
 	"github.com/capstan-dev/capstan/workloads/register"
@@ -30,16 +31,16 @@ var (
 
 // Close ends the connection without waiting for calls in flight. What is left of
 // a session ends by itself.
-func (c *Conn) Close() error { return c.ch.close() }
+func (c *Conn) Close() error { return c.ch.Close() }
 
 // Closed is true once the connection is of no use any more.
-func (c *Conn) Closed() bool { return c.ch.closed() }
+func (c *Conn) Closed() bool { return c.ch.Closed() }
 
 // read is a transaction that only reads, in one request and so in one snapshot,
 // at the timestamp of the level. No limit is 0.
 func (c *Conn) read(ctx context.Context, table string, keys *pb.KeySet, limit int64) ([]row, error) {
 	if c.Closed() {
-		return nil, errClosed
+		return nil, targets.ErrClosed
 	}
 	got, err := c.ch.Read(ctx, &pb.ReadRequest{
 		Session: c.session, Table: table, Columns: columns(), KeySet: keys, Limit: limit,

@@ -2,17 +2,13 @@ package spanner
 
 import (
 	"errors"
-	"fmt"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 )
-
-var errClosed = notApplied(errors.New("the connection is closed"))
-
-func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }
 
 // classify marks the errors of a commit, or of a read, which prove that it had
 // no effect: answers of the server that it refused, or that the transaction was
@@ -24,7 +20,7 @@ func classify(err error) error {
 	if err == nil || errors.Is(err, history.ErrNotApplied) || !refused(status.Code(err)) {
 		return err
 	}
-	return notApplied(err)
+	return targets.NotApplied(err)
 }
 
 func refused(code codes.Code) bool {

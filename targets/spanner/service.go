@@ -87,11 +87,11 @@ func (s *service) dial(ctx context.Context, node string) (*channel, error) {
 func (s *service) Open(ctx context.Context, node string, _ int) (io.Closer, error) {
 	ch, err := s.dial(ctx, node)
 	if err != nil {
-		return nil, notApplied(err)
+		return nil, targets.NotApplied(err)
 	}
 	c, err := s.session(ctx, ch)
 	if err != nil {
-		return nil, notApplied(errors.Join(err, ch.close()))
+		return nil, targets.NotApplied(errors.Join(err, ch.Close()))
 	}
 	return c, nil
 }
@@ -113,7 +113,7 @@ func (s *service) ask(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	defer ch.close()
+	defer ch.Close()
 	if !s.made.Load() {
 		if err := s.create(ctx, ch); err != nil {
 			return err
@@ -167,7 +167,7 @@ func (s *service) drop(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	defer ch.close()
+	defer ch.Close()
 	_, err = ch.databases.DropDatabase(ctx, &databases.DropDatabaseRequest{Database: s.database()})
 	if err != nil && status.Code(err) != codes.NotFound {
 		return fmt.Errorf("drop database: %w", err)

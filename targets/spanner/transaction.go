@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	pb "cloud.google.com/go/spanner/apiv1/spannerpb"
+
+	"github.com/capstan-dev/capstan/targets"
 )
 
 // transaction reads with locks, and writes when it is committed. It begins with
@@ -22,7 +24,7 @@ func (c *Conn) transact(ctx context.Context, do func(*transaction) error) error 
 	t := &transaction{c: c}
 	if err := do(t); err != nil {
 		t.rollback(ctx)
-		return notApplied(err)
+		return targets.NotApplied(err)
 	}
 	return t.commit(ctx)
 }
@@ -62,7 +64,7 @@ func (t *transaction) byValue(ctx context.Context, table string, value int) ([]r
 
 func (t *transaction) read(ctx context.Context, table, index string, keys *pb.KeySet) ([]row, error) {
 	if t.c.Closed() {
-		return nil, errClosed
+		return nil, targets.ErrClosed
 	}
 	got, err := t.begun(t.c.ch.Read(ctx, &pb.ReadRequest{
 		Session: t.c.session, Table: table, Index: index, Columns: columns(), KeySet: keys, Transaction: t.selector(),
@@ -87,7 +89,7 @@ func (t *transaction) number(ctx context.Context, table string, key int) (v int,
 // that they need no numbers of their own.
 func (t *transaction) change(ctx context.Context, sql string) (*pb.ResultSet, error) {
 	if t.c.Closed() {
-		return nil, errClosed
+		return nil, targets.ErrClosed
 	}
 	t.dml = true
 	return t.begun(t.c.ch.ExecuteSql(ctx, &pb.ExecuteSqlRequest{
@@ -100,7 +102,7 @@ func (t *transaction) write(ms ...*pb.Mutation) { t.writes = append(t.writes, ms
 // commit makes the writes, all or none.
 func (t *transaction) commit(ctx context.Context) error {
 	if t.c.Closed() {
-		return errClosed
+		return targets.ErrClosed
 	}
 	req := &pb.CommitRequest{Session: t.c.session, Mutations: t.writes}
 	if t.id != nil {
@@ -113,7 +115,7 @@ func (t *transaction) commit(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case len(t.writes) == 0 && !t.dml:
-		return notApplied(fmt.Errorf("commit what was read: %w", err))
+		return targets.NotApplied(fmt.Errorf("commit what was read: %w", err))
 	}
 	return classify(fmt.Errorf("commit: %w", err))
 }

@@ -8,6 +8,7 @@ import (
 
 	pb "cloud.google.com/go/spanner/apiv1/spannerpb"
 
+	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/workloads/bank"
 	"github.com/capstan-dev/capstan/workloads/monotonic"
 	"github.com/capstan-dev/capstan/workloads/txn"
@@ -151,7 +152,7 @@ func (c *Conn) OpenAccounts(ctx context.Context, n, balance int) error {
 // Transfer implements bank.Store.
 func (c *Conn) Transfer(ctx context.Context, from, to, amount int) (done bool, err error) {
 	if from == to {
-		return false, notApplied(errors.New("transfer to the same account"))
+		return false, targets.NotApplied(errors.New("transfer to the same account"))
 	}
 	err = c.transact(ctx, func(t *transaction) error {
 		a, _, errA := t.number(ctx, "accounts", from)
