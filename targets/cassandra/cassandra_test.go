@@ -3,18 +3,15 @@ package cassandra_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"maps"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/history"
-	"github.com/capstan-dev/capstan/internal/require"
 	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/targets/cassandra"
+	"github.com/capstan-dev/capstan/targets/conform"
 )
 
 // ring starts three nodes.
@@ -22,24 +19,9 @@ func ring(t *testing.T) targets.System {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	sys, err := cassandra.Target{}.Start(ctx, targets.Spec{
-		Topology: "rf3", Nodes: 3, RunID: fmt.Sprintf("cassandra-levels-%d", os.Getpid()),
-		Levels: at("ONE", "ONE"), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
-	if sys == nil {
-		require.Skip(t, "docker", err)
-	}
-	t.Cleanup(func() { must(t, sys.Close(context.Background())) })
-	must(t, err)
-	must(t, sys.Ready(ctx))
+	sys := conform.Boot(ctx, t, cassandra.Target{}, conform.Request(t, cassandra.Target{}, "rf3", "read=ONE", "write=ONE"))
+	conform.Must(t, sys.Ready(ctx))
 	return sys
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // at are the levels of a connection.
@@ -50,12 +32,7 @@ func at(read, write string) map[string]string {
 // open connects to a node, at other levels than the system's.
 func open(t *testing.T, sys targets.System, node string, levels map[string]string) *cassandra.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	c, err := sys.Open(ctx, node, 0)
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
-	return c.(*cassandra.Conn).At(levels)
+	return conform.Open[*cassandra.Conn](t, sys, node, 10*time.Second).At(levels)
 }
 
 // TestLevels: what a node that is cut off does at each level, and that it
@@ -64,14 +41,9 @@ func TestLevels(t *testing.T) {
 	sys := ring(t)
 	const key = 1
 	ctx := t.Context()
-	must(t, open(t, sys, "n1", at("ALL", "ALL")).Write(ctx, key, 1))
-	alone := cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{}}
-	for _, n := range []string{"n1", "n2"} {
-		alone.Cut[cluster.Link{From: "n3", To: n}] = cluster.Reject
-		alone.Cut[cluster.Link{From: n, To: "n3"}] = cluster.Reject
-	}
-	must(t, sys.Cluster().Net.Apply(ctx, alone))
-	must(t, open(t, sys, "n1", at("ONE", "QUORUM")).Write(ctx, key, 2))
+	conform.Must(t, open(t, sys, "n1", at("ALL", "ALL")).Write(ctx, key, 1))
+	conform.Isolate(t, sys, "n3", cluster.Reject)
+	conform.Must(t, open(t, sys, "n1", at("ONE", "QUORUM")).Write(ctx, key, 2))
 	if v, err := readAlone(t, sys, key); err != nil || v != 1 {
 		t.Errorf("read at ONE on the node that is cut off: %d, %v; want what it had, 1", v, err)
 	}
@@ -83,10 +55,8 @@ func TestLevels(t *testing.T) {
 			t.Errorf("read at %s on the node that is cut off: %d, want an error", level, v)
 		}
 	}
-	must(t, sys.Cluster().Net.Apply(ctx, cluster.LinkState{}))
-	ready, cancel := context.WithTimeout(ctx, 90*time.Second)
-	defer cancel()
-	must(t, sys.Ready(ready))
+	conform.Heal(t, sys)
+	conform.Ready(t, sys, 90*time.Second)
 	if v, err := readWithin(t, open(t, sys, "n3", at("QUORUM", "ONE")), key); err != nil || v != 2 {
 		t.Errorf("read at QUORUM after the heal: %d, %v; want 2", v, err)
 	}
@@ -105,9 +75,7 @@ func readAlone(t *testing.T, sys targets.System, key int) (v int, err error) {
 }
 
 func readWithin(t *testing.T, c *cassandra.Conn, key int) (int, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	v, _, err := c.Read(ctx, key)
+	v, _, err := c.Read(conform.Within(t, 5*time.Second), key)
 	return v, err
 }
 
@@ -115,7 +83,7 @@ func readWithin(t *testing.T, c *cassandra.Conn, key int) (int, error) {
 func compareAndSet(t *testing.T, sys targets.System) {
 	const key = 2
 	levels := at("QUORUM", "QUORUM")
-	must(t, open(t, sys, "n1", levels).Write(t.Context(), key, 1))
+	conform.Must(t, open(t, sys, "n1", levels).Write(t.Context(), key, 1))
 	if got, err := open(t, sys, "n1", levels).CAS(t.Context(), key, 1, 2); !errors.Is(err, history.ErrNotOffered) {
 		t.Errorf("refused: %+v, %v", got, err)
 	}

@@ -260,10 +260,10 @@ func (s *suite) loseEach(t *testing.T, watcher io.Closer, p probe, w way) (unkno
 func (s *suite) prime(t *testing.T, conn io.Closer, p probe) int {
 	t.Helper()
 	if p.prepare != nil {
-		must(t, p.prepare(within(t, callLimit), conn))
+		Must(t, p.prepare(Within(t, callLimit), conn))
 	}
 	x := s.number()
-	if err := p.do(within(t, callLimit), conn, x); err != nil {
+	if err := p.do(Within(t, callLimit), conn, x); err != nil {
 		t.Fatalf("undisturbed: %v", err)
 	}
 	return x
@@ -273,13 +273,13 @@ func (s *suite) prime(t *testing.T, conn io.Closer, p probe) int {
 // after so many answers.
 func (s *suite) callLosing(t *testing.T, p probe, w way, after, x int) error {
 	before := s.proxies.sessions()
-	conn, err := s.Open(within(t, callLimit), s.node, s.number())
-	must(t, err)
+	conn, err := s.Open(Within(t, callLimit), s.node, s.number())
+	Must(t, err)
 	defer conn.Close()
 	s.warm(t, p, conn)
 	s.arm(before, w, after)
 	began := time.Now()
-	err = p.do(within(t, opLimit), conn, x)
+	err = p.do(Within(t, opLimit), conn, x)
 	if took := time.Since(began); took > opLimit+late {
 		t.Errorf("a call with %v took %v", opLimit, took)
 	}
@@ -289,7 +289,7 @@ func (s *suite) callLosing(t *testing.T, p probe, w way, after, x int) error {
 // warm reads, for connections that are made with the first call.
 func (s *suite) warm(t *testing.T, p probe, conn io.Closer) {
 	t.Helper()
-	if _, err := p.count(within(t, callLimit), conn, 0); err != nil && !retriable(err) {
+	if _, err := p.count(Within(t, callLimit), conn, 0); err != nil && !retriable(err) {
 		t.Fatalf("undisturbed read: %v", err)
 	}
 }
@@ -301,7 +301,7 @@ func (s *suite) executions(t *testing.T, watcher io.Closer, p probe, x int) int 
 	var err error
 	for range 20 {
 		var n int
-		if n, err = p.count(within(t, callLimit), watcher, x); err == nil {
+		if n, err = p.count(Within(t, callLimit), watcher, x); err == nil {
 			return n
 		}
 		if !retriable(err) {

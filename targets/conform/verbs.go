@@ -42,7 +42,7 @@ func (s *suite) verbs(t *testing.T) {
 
 func has[T any](t *testing.T, name string, conn io.Closer, f func(*testing.T, context.Context, T)) {
 	if store, ok := conn.(T); ok {
-		t.Run(name, func(t *testing.T) { f(t, within(t, 2*callLimit), store) })
+		t.Run(name, func(t *testing.T) { f(t, Within(t, 2*callLimit), store) })
 	}
 }
 
@@ -57,8 +57,8 @@ func (s *suite) register(t *testing.T, ctx context.Context, r register.Store) {
 	read(0, false)
 	got, err := r.CAS(ctx, k, 1, 2)
 	if errors.Is(err, history.ErrNotOffered) {
-		must(t, r.Write(ctx, k, 1))
-		must(t, r.Write(ctx, k, 2))
+		Must(t, r.Write(ctx, k, 1))
+		Must(t, r.Write(ctx, k, 2))
 		read(2, true)
 		return
 	}
@@ -66,8 +66,8 @@ func (s *suite) register(t *testing.T, ctx context.Context, r register.Store) {
 		t.Errorf("cas of an absent key: %+v, %v", got, err)
 	}
 	read(0, false)
-	must(t, r.Write(ctx, k, 1))
-	must(t, r.Write(ctx, k, 2))
+	Must(t, r.Write(ctx, k, 1))
+	Must(t, r.Write(ctx, k, 2))
 	read(2, true)
 	if got, err := r.CAS(ctx, k, 1, 3); err != nil || got.Done || got.Known && (got.Absent || got.Value != 2) {
 		t.Errorf("cas from a wrong value: %+v, %v", got, err)
@@ -81,11 +81,11 @@ func (s *suite) register(t *testing.T, ctx context.Context, r register.Store) {
 
 func (s *suite) set(t *testing.T, ctx context.Context, st set.Store) {
 	before, err := st.ReadAll(ctx)
-	must(t, err)
+	Must(t, err)
 	want := slices.Clone(before)
 	for range 5 {
 		x := s.number()
-		must(t, st.Add(ctx, x))
+		Must(t, st.Add(ctx, x))
 		want = append(want, x)
 	}
 	got, err := st.ReadAll(ctx)
@@ -98,9 +98,9 @@ func (s *suite) set(t *testing.T, ctx context.Context, st set.Store) {
 
 func (s *suite) counter(t *testing.T, ctx context.Context, c counter.Store) {
 	before, err := c.Get(ctx)
-	must(t, err)
-	must(t, c.AddTo(ctx, 2))
-	must(t, c.AddTo(ctx, 3))
+	Must(t, err)
+	Must(t, c.AddTo(ctx, 2))
+	Must(t, c.AddTo(ctx, 3))
 	if got, err := c.Get(ctx); err != nil || got != before+5 {
 		t.Errorf("%d and 2 and 3 is %d, %v", before, got, err)
 	}
@@ -109,14 +109,14 @@ func (s *suite) counter(t *testing.T, ctx context.Context, c counter.Store) {
 func (s *suite) append(t *testing.T, ctx context.Context, a txn.Appender) {
 	j, k := s.number(), s.number()
 	first, err := a.AppendTxn(ctx, []txn.Mop{{F: "r", Key: k}, {F: "append", Key: k, Value: 1}, {F: "append", Key: k, Value: 2}, {F: "r", Key: k}})
-	must(t, err)
+	Must(t, err)
 	if len(first[0].List) != 0 || !slices.Equal(first[3].List, []int{1, 2}) {
 		t.Errorf("a transaction does not see itself: %+v", first)
 	}
 	_, err = a.AppendTxn(ctx, []txn.Mop{{F: "append", Key: k, Value: 3}, {F: "append", Key: j, Value: 4}})
-	must(t, err)
+	Must(t, err)
 	second, err := a.AppendTxn(ctx, []txn.Mop{{F: "r", Key: j}, {F: "r", Key: k}})
-	must(t, err)
+	Must(t, err)
 	if !slices.Equal(second[0].List, []int{4}) || !slices.Equal(second[1].List, []int{1, 2, 3}) {
 		t.Errorf("read %+v", second)
 	}
@@ -125,12 +125,12 @@ func (s *suite) append(t *testing.T, ctx context.Context, a txn.Appender) {
 func (s *suite) wr(t *testing.T, ctx context.Context, r txn.Registers) {
 	j, k := s.number(), s.number()
 	first, err := r.WriteTxn(ctx, []txn.Mop{{F: "r", Key: k}, {F: "w", Key: k, Value: 1}, {F: "r", Key: k}, {F: "w", Key: j, Value: 2}, {F: "w", Key: k, Value: 3}})
-	must(t, err)
+	Must(t, err)
 	if first[0].Known || !first[2].Known || first[2].Value != 1 {
 		t.Errorf("a transaction does not see itself: %+v", first)
 	}
 	second, err := r.WriteTxn(ctx, []txn.Mop{{F: "r", Key: j}, {F: "r", Key: k}})
-	must(t, err)
+	Must(t, err)
 	if second[0].Value != 2 || second[1].Value != 3 {
 		t.Errorf("read %+v", second)
 	}
@@ -140,8 +140,8 @@ func (s *suite) wr(t *testing.T, ctx context.Context, r txn.Registers) {
 const accounts, balance = 2, 1000
 
 func (s *suite) bank(t *testing.T, ctx context.Context, b bank.Store) {
-	must(t, b.OpenAccounts(ctx, accounts, balance))
-	must(t, b.OpenAccounts(ctx, accounts, balance)) // does nothing
+	Must(t, b.OpenAccounts(ctx, accounts, balance))
+	Must(t, b.OpenAccounts(ctx, accounts, balance)) // does nothing
 	before, err := b.Balances(ctx)
 	if err != nil || len(before) != accounts || before[0]+before[1] != accounts*balance {
 		t.Fatalf("balances %v, %v", before, err)
@@ -174,7 +174,7 @@ func (s *suite) ids(t *testing.T, ctx context.Context, g ids.Store) {
 	seen := map[string]bool{}
 	for range 20 {
 		id, err := g.NextID(ctx)
-		must(t, err)
+		Must(t, err)
 		if id == "" || seen[id] {
 			t.Errorf("identifier %q again, or none", id)
 		}
@@ -200,7 +200,7 @@ func (s *suite) watch(t *testing.T, ctx context.Context, w watch.Store) {
 	from := int64(0)
 	for {
 		vs, rev, err := w.Watch(ctx, from)
-		must(t, err)
+		Must(t, err)
 		from = rev
 		if len(vs) == 0 {
 			break
@@ -209,11 +209,11 @@ func (s *suite) watch(t *testing.T, ctx context.Context, w watch.Store) {
 	var want, got []int
 	for range 3 {
 		want = append(want, s.number())
-		must(t, w.WriteWatched(ctx, want[len(want)-1]))
+		Must(t, w.WriteWatched(ctx, want[len(want)-1]))
 	}
 	for len(got) < len(want) {
 		vs, rev, err := w.Watch(ctx, from)
-		must(t, err)
+		Must(t, err)
 		if rev < from {
 			t.Fatalf("revision %d after %d", rev, from)
 		}
@@ -230,7 +230,7 @@ const lease, leaseShort = time.Minute, 2 * time.Second
 
 func (s *suite) lock(t *testing.T, a, b lock.Store) {
 	k := s.number()
-	ctx := within(t, 3*callLimit)
+	ctx := Within(t, 3*callLimit)
 	acquire := func(l lock.Store, owner string, d time.Duration, want bool) int64 {
 		t.Helper()
 		token, ok, err := l.Acquire(ctx, k, owner, d)
@@ -241,7 +241,7 @@ func (s *suite) lock(t *testing.T, a, b lock.Store) {
 	}
 	first := acquire(a, "a", lease, true)
 	acquire(b, "b", lease, false)
-	must(t, b.Release(ctx, k, "b")) // gives back nothing
+	Must(t, b.Release(ctx, k, "b")) // gives back nothing
 	acquire(b, "b", lease, false)
 	if list, err := a.Load(ctx, k); err != nil || len(list) != 0 {
 		t.Errorf("load: %v, %v", list, err)
@@ -253,7 +253,7 @@ func (s *suite) lock(t *testing.T, a, b lock.Store) {
 		}
 	}
 	save(a, []int{1}, first, true)
-	must(t, a.Release(ctx, k, "a"))
+	Must(t, a.Release(ctx, k, "a"))
 	second := acquire(b, "b", leaseShort, true)
 	save(b, []int{1, 2}, second, true)
 	if first != 0 || second != 0 {

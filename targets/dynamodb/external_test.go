@@ -3,9 +3,6 @@ package dynamodb_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"os"
 	"testing"
 	"time"
 
@@ -15,8 +12,8 @@ import (
 
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/history"
-	"github.com/capstan-dev/capstan/internal/require"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/conform"
 	"github.com/capstan-dev/capstan/targets/dynamodb"
 )
 
@@ -25,35 +22,18 @@ func endpoint(t *testing.T) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	sys, err := dynamodb.Target{}.Start(ctx, targets.Spec{
-		Topology: "local", Nodes: 1, RunID: fmt.Sprintf("dynamodb-endpoint-%d", os.Getpid()),
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
-	if sys == nil {
-		require.Skip(t, "docker", err)
-	}
-	t.Cleanup(func() {
-		if err := sys.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := errors.Join(err, sys.Ready(ctx)); err != nil {
-		t.Fatal(err)
-	}
+	sys := conform.Boot(ctx, t, dynamodb.Target{}, conform.Request(t, dynamodb.Target{}, "local"))
+	conform.Must(t, sys.Ready(ctx))
 	return sys.(targets.Endpoints).Endpoints("n1")[0]
 }
 
 func tables(t *testing.T, url string) int {
 	t.Helper()
 	settings, err := config.LoadDefaultConfig(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conform.Must(t, err)
 	got, err := sdk.NewFromConfig(settings, func(o *sdk.Options) { o.BaseEndpoint = aws.String(url) }).
 		ListTables(t.Context(), &sdk.ListTablesInput{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	conform.Must(t, err)
 	return len(got.TableNames)
 }
 
@@ -63,21 +43,15 @@ func TestExternal(t *testing.T) {
 	url := endpoint(t)
 	sys := attach(t, url, "external")
 	before := tables(t, url)
-	if err := sys.Ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	conform.Must(t, sys.Ready(t.Context()))
 	if n := tables(t, url); n != before+1 {
 		t.Errorf("%d tables, before there were %d", n, before)
 	}
 	c := open(t, sys)
-	if err := c.Write(t.Context(), 1, 1); err != nil {
-		t.Fatal(err)
-	}
+	conform.Must(t, c.Write(t.Context(), 1, 1))
 	net := sys.Cluster().Net
 	answers := cluster.Link{From: "endpoint", To: cluster.Clients}
-	if err := net.Apply(t.Context(), cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{answers: cluster.Drop}}); err != nil {
-		t.Fatal(err)
-	}
+	conform.Must(t, net.Apply(t.Context(), cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{answers: cluster.Drop}}))
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := c.Write(ctx, 1, 2); err == nil || errors.Is(err, history.ErrNotApplied) {
@@ -86,15 +60,11 @@ func TestExternal(t *testing.T) {
 	if _, err := sys.Open(ctx, "endpoint", 1); !errors.Is(err, history.ErrNotApplied) {
 		t.Errorf("open while cut: %v", err)
 	}
-	if err := net.Apply(t.Context(), cluster.LinkState{}); err != nil {
-		t.Fatal(err)
-	}
+	conform.Heal(t, sys)
 	if v, ok, err := open(t, sys).Read(t.Context(), 1); err != nil || !ok || v != 2 {
 		t.Errorf("read %d, %t, %v; want 2, whose answer was lost", v, ok, err)
 	}
-	if err := sys.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	conform.Must(t, sys.Close(t.Context()))
 	if n := tables(t, url); n != before {
 		t.Errorf("%d tables are left, before there were %d", n, before)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/conform"
 	"github.com/capstan-dev/capstan/targets/dynamodb"
 )
 
@@ -66,12 +67,7 @@ func attach(t *testing.T, endpoint, id string) targets.System {
 
 func open(t *testing.T, sys targets.System) *dynamodb.Conn {
 	t.Helper()
-	c, err := sys.Open(t.Context(), "endpoint", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c.(*dynamodb.Conn)
+	return conform.Open[*dynamodb.Conn](t, sys, "endpoint", 10*time.Second)
 }
 
 // TestOneAttempt: whatever goes wrong, a request is sent once, over the one

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/capstan-dev/capstan/targets/conform"
 	"github.com/capstan-dev/capstan/targets/mysql"
 )
 
@@ -22,18 +23,7 @@ func TestPromises(t *testing.T) {
 		{"galera", "wsrep_sync_wait=7 isolation=serializable", "linearizable", "snapshot-isolation"},
 		{"galera", "isolation=read-committed", "", "read-committed"},
 	} {
-		levels := map[string]string{}
-		for _, top := range (mysql.Target{}).Topologies() {
-			for _, l := range top.Levels {
-				if top.Name == c.topology {
-					levels[l.Name] = l.Values[0]
-				}
-			}
-		}
-		for _, change := range strings.Fields(c.changes) {
-			name, value, _ := strings.Cut(change, "=")
-			levels[name] = value
-		}
+		levels := conform.Request(t, mysql.Target{}, c.topology, strings.Fields(c.changes)...).Levels
 		claim, isolation := mysql.Promises(c.topology, levels)
 		if claim != c.claim || isolation != c.isolation {
 			t.Errorf("%s %s: %q and %q, want %q and %q", c.topology, c.changes, claim, isolation, c.claim, c.isolation)

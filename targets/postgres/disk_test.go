@@ -10,6 +10,7 @@ import (
 
 	"github.com/capstan-dev/capstan/cluster/docker"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/conform"
 )
 
 // crashes is how often a server's disk crashes in each test: CAPSTAN_CRASHES,
@@ -71,11 +72,11 @@ func crashOnce(t *testing.T, s targets.System, first int) (lost, acked int) {
 	t.Helper()
 	crashed := make(chan error, 1)
 	elements := addUntil(t, s, first, time.Second, func() { crashed <- s.Cluster().Disks.Crash(t.Context(), "n1") })
-	must(t, <-crashed)
-	must(t, s.Cluster().Procs.Start(t.Context(), "n1"))
+	conform.Must(t, <-crashed)
+	conform.Must(t, s.Cluster().Procs.Start(t.Context(), "n1"))
 	ready(t, s)
 	found, err := open(t, s, "n1").ReadAll(t.Context())
-	must(t, err)
+	conform.Must(t, err)
 	slices.Sort(found)
 	for _, e := range elements {
 		if _, ok := slices.BinarySearch(found, e); !ok {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/internal/require"
+	"github.com/capstan-dev/capstan/targets/conform"
 )
 
 func TestMembers(t *testing.T) {
@@ -18,7 +19,7 @@ func TestMembers(t *testing.T) {
 	ctx := t.Context()
 	wantMembers := func(want ...string) {
 		t.Helper()
-		wait(t, 10*time.Second, func() error {
+		conform.Wait(t, 10*time.Second, func() error {
 			got, err := m.List(ctx)
 			if err == nil && !slices.Equal(got, want) {
 				err = errMembers(got)
@@ -30,15 +31,15 @@ func TestMembers(t *testing.T) {
 	if err := m.Remove(ctx, "n1"); err == nil || !strings.Contains(err.Error(), "no failover") {
 		t.Errorf("remove the primary: %v", err)
 	}
-	must(t, open(t, s, "n1").Write(ctx, 1, 10))
-	must(t, m.Remove(ctx, "n3"))
+	conform.Must(t, open(t, s, "n1").Write(ctx, 1, 10))
+	conform.Must(t, m.Remove(ctx, "n3"))
 	if state, err := c.Procs.State(ctx, "n3"); err != nil || state != cluster.Dead {
 		t.Errorf("a removed node is %s, %v", state, err)
 	}
 	wantMembers("n1", "n2")
 	ready(t, s)
-	must(t, open(t, s, "n1").Write(ctx, 2, 20))
-	must(t, m.Add(ctx, "n3"))
+	conform.Must(t, open(t, s, "n1").Write(ctx, 2, 20))
+	conform.Must(t, m.Add(ctx, "n3"))
 	ready(t, s)
 	wantMembers("n1", "n2", "n3")
 	wantRead(t, open(t, s, "n3"), 1, 10)
@@ -48,14 +49,14 @@ func TestMembers(t *testing.T) {
 	image := s.Versions()["image"]
 	for _, n := range []string{"n2", "n1"} {
 		began := time.Now()
-		must(t, m.Upgrade(ctx, n, image))
+		conform.Must(t, m.Upgrade(ctx, n, image))
 		ready(t, s)
 		t.Logf("%s runs its new image after %v", n, time.Since(began))
 	}
-	must(t, m.Upgrade(ctx, "n2", ""))
+	conform.Must(t, m.Upgrade(ctx, "n2", ""))
 	ready(t, s)
 	wantRead(t, open(t, s, "n2"), 2, 20)
-	must(t, open(t, s, "n1").Write(ctx, 3, 30))
+	conform.Must(t, open(t, s, "n1").Write(ctx, 3, 30))
 }
 
 type errMembers []string
@@ -72,7 +73,7 @@ func TestClock(t *testing.T) {
 	idle := open(t, s, "n1") // its backend was forked before the clock was shifted
 	for _, want := range []time.Duration{100 * time.Second, -time.Hour, 0} {
 		began := time.Now()
-		must(t, c.Clocks.Skew(t.Context(), "n1", cluster.Skew{Offset: want}))
+		conform.Must(t, c.Clocks.Skew(t.Context(), "n1", cluster.Skew{Offset: want}))
 		took := time.Since(began)
 		got, err := c.Clocks.Offset(t.Context(), "n1")
 		if err != nil || (got-want).Abs() > time.Second {
@@ -84,9 +85,9 @@ func TestClock(t *testing.T) {
 		}
 		t.Logf("%v in %v: %v off", want, took, got)
 	}
-	must(t, c.Clocks.Skew(t.Context(), "n1", cluster.Skew{Offset: time.Minute}))
-	must(t, c.Procs.Kill(t.Context(), "n1"))
-	must(t, c.Procs.Start(t.Context(), "n1"))
+	conform.Must(t, c.Clocks.Skew(t.Context(), "n1", cluster.Skew{Offset: time.Minute}))
+	conform.Must(t, c.Procs.Kill(t.Context(), "n1"))
+	conform.Must(t, c.Procs.Start(t.Context(), "n1"))
 	ready(t, s)
 	if got, err := c.Clocks.Offset(t.Context(), "n1"); err != nil || (got-time.Minute).Abs() > time.Second {
 		t.Errorf("after a restart it is %v off, %v", got, err)

@@ -1,10 +1,8 @@
 package postgres_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,30 +16,10 @@ import (
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/internal/require"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/conform"
 	"github.com/capstan-dev/capstan/targets/postgres"
 	"github.com/capstan-dev/capstan/workloads/register"
 )
-
-// levels are the defaults of a topology, with changes "name=value".
-func levels(t testing.TB, topology string, changes ...string) (targets.Topology, map[string]string) {
-	t.Helper()
-	for _, top := range (postgres.Target{}).Topologies() {
-		if top.Name != topology {
-			continue
-		}
-		l := map[string]string{}
-		for _, level := range top.Levels {
-			l[level.Name] = level.Values[0]
-		}
-		for _, c := range changes {
-			name, value, _ := strings.Cut(c, "=")
-			l[name] = value
-		}
-		return top, l
-	}
-	t.Fatalf("no topology %s", topology)
-	return targets.Topology{}, nil
-}
 
 // start brings up a ready system; it is removed at the end of the test, and
 // nothing may be left of it.
@@ -52,74 +30,27 @@ func start(t *testing.T, topology string, changes ...string) targets.System {
 
 func startOn(t *testing.T, disk docker.DiskBacking, topology string, changes ...string) targets.System {
 	t.Helper()
-	e, err := docker.Connect(t.Context(), nil)
-	if err != nil {
-		require.Skip(t, "docker", err)
-	}
-	t.Cleanup(func() { e.Close() })
-	top, l := levels(t, topology, changes...)
-	id := fmt.Sprintf("%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), os.Getpid())
-	began := time.Now()
-	s, err := postgres.Target{}.Start(t.Context(), targets.Spec{
-		Topology: topology, Nodes: top.Nodes, Levels: l, RunID: id, Disk: string(disk),
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
-	if s != nil {
-		t.Cleanup(func() {
-			if err := s.Close(context.Background()); err != nil {
-				t.Errorf("close: %v", err)
-			}
-			left, err := e.Clean(context.Background(), id)
-			if err != nil || !left.Empty() {
-				t.Errorf("after close there was left: %v, %v", left, err)
-			}
-		})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	started := time.Since(began)
-	ready(t, s)
-	t.Logf("postgres/%s: started in %v, ready after %v; %v", topology, started, time.Since(began), s.Versions())
-	return s
+	spec := conform.Request(t, postgres.Target{}, topology, changes...)
+	spec.Disk = string(disk)
+	return conform.Start(t, postgres.Target{}, spec, readyLimit)
 }
+
+// readyLimit is how long the system may take until it is ready.
+const readyLimit = time.Minute
 
 func ready(t *testing.T, s targets.System) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := s.Ready(ctx); err != nil {
-		t.Fatal(err)
-	}
+	conform.Ready(t, s, readyLimit)
 }
 
 func open(t *testing.T, s targets.System, node string) *postgres.Conn {
 	t.Helper()
-	c, err := s.Open(t.Context(), node, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c.(*postgres.Conn)
-}
-
-// within is a context for one call.
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return conform.Open[*postgres.Conn](t, s, node, 10*time.Second)
 }
 
 func wantRead(t *testing.T, c *postgres.Conn, key, want int) {
 	t.Helper()
-	if v, ok, err := c.Read(within(t, 5*time.Second), key); err != nil || !ok || v != want {
+	if v, ok, err := c.Read(conform.Within(t, 5*time.Second), key); err != nil || !ok || v != want {
 		t.Errorf("read %d: %d, %t, %v; want %d", key, v, ok, err, want)
 	}
 }
@@ -139,15 +70,6 @@ func wantUnknown(t *testing.T, err error, text string) {
 	}
 }
 
-func isolate(node string, others ...string) cluster.LinkState {
-	s := cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{}}
-	for _, o := range others {
-		s.Cut[cluster.Link{From: node, To: o}] = cluster.Drop
-		s.Cut[cluster.Link{From: o, To: node}] = cluster.Drop
-	}
-	return s
-}
-
 func TestSingle(t *testing.T) {
 	s := start(t, "single")
 	if got := s.Claim(); got != "linearizable" {
@@ -161,8 +83,8 @@ func TestSingle(t *testing.T) {
 	if got, err := c.CAS(ctx, 1, 0, 1); got != register.Found(0, false) || err != nil {
 		t.Errorf("cas of an absent key: %+v, %v", got, err)
 	}
-	must(t, c.Write(ctx, 1, 10))
-	must(t, c.Write(ctx, 1, 11))
+	conform.Must(t, c.Write(ctx, 1, 10))
+	conform.Must(t, c.Write(ctx, 1, 11))
 	wantRead(t, c, 1, 11)
 	if got, err := c.CAS(ctx, 1, 10, 12); got != register.Found(11, true) || err != nil {
 		t.Errorf("cas from a wrong value: %+v, %v", got, err)
@@ -176,7 +98,7 @@ func TestSingle(t *testing.T) {
 		t.Errorf("empty set: %v, %v", got, err)
 	}
 	for i := range 5 {
-		must(t, c.Add(ctx, i))
+		conform.Must(t, c.Add(ctx, i))
 	}
 	got, err := c.ReadAll(ctx)
 	slices.Sort(got)
@@ -191,13 +113,13 @@ func TestSingle(t *testing.T) {
 // once it thaws.
 func testPause(t *testing.T, s targets.System, c *postgres.Conn) {
 	procs := s.Cluster().Procs
-	must(t, procs.Pause(t.Context(), "n1"))
-	wantUnknown(t, c.Write(within(t, 300*time.Millisecond), 2, 20), "deadline exceeded")
+	conform.Must(t, procs.Pause(t.Context(), "n1"))
+	wantUnknown(t, c.Write(conform.Within(t, 300*time.Millisecond), 2, 20), "deadline exceeded")
 	wantClosed(t, s, c)
-	must(t, procs.Resume(t.Context(), "n1"))
+	conform.Must(t, procs.Resume(t.Context(), "n1"))
 	ready(t, s)
 	c = open(t, s, "n1")
-	must(t, c.Write(within(t, 5*time.Second), 2, 22))
+	conform.Must(t, c.Write(conform.Within(t, 5*time.Second), 2, 22))
 	wantRead(t, c, 2, 22)
 }
 
@@ -205,15 +127,15 @@ func testPause(t *testing.T, s targets.System, c *postgres.Conn) {
 // acknowledged is there after the restart.
 func testKill(t *testing.T, s targets.System, c *postgres.Conn) {
 	procs := s.Cluster().Procs
-	must(t, c.Write(t.Context(), 3, 30))
-	must(t, procs.Kill(t.Context(), "n1"))
+	conform.Must(t, c.Write(t.Context(), 3, 30))
+	conform.Must(t, procs.Kill(t.Context(), "n1"))
 	// A dying backend may still find the time to say so.
-	wantUnknown(t, c.Write(within(t, time.Second), 3, 31), "")
+	wantUnknown(t, c.Write(conform.Within(t, time.Second), 3, 31), "")
 	wantClosed(t, s, c)
 	if p, err := s.Cluster().Primaries(t.Context()); err != nil || len(p) != 0 {
 		t.Errorf("primaries of a dead cluster: %v, %v", p, err)
 	}
-	must(t, procs.Start(t.Context(), "n1"))
+	conform.Must(t, procs.Start(t.Context(), "n1"))
 	began := time.Now()
 	ready(t, s)
 	t.Logf("killed server ready again after %v", time.Since(began))
@@ -227,8 +149,8 @@ func wantClosed(t *testing.T, s targets.System, c *postgres.Conn) {
 	if !c.Closed() {
 		t.Error("the connection is not closed")
 	}
-	wantDefinite(t, c.Write(within(t, time.Second), 9, 9), "closed")
-	_, err := s.Open(within(t, 300*time.Millisecond), "n1", 1)
+	wantDefinite(t, c.Write(conform.Within(t, time.Second), 9, 9), "closed")
+	_, err := s.Open(conform.Within(t, 300*time.Millisecond), "n1", 1)
 	wantDefinite(t, err, "connect to n1")
 }
 
@@ -237,28 +159,25 @@ func TestAsync(t *testing.T) {
 	if got := s.Claim(); got != "" {
 		t.Errorf("claim %q of reads at replicas", got)
 	}
-	if p, err := s.Cluster().Primaries(t.Context()); err != nil || !slices.Equal(p, []string{"n1"}) {
-		t.Errorf("primaries %v, %v", p, err)
-	}
+	conform.WantPrimaries(t, s, "n1")
 	n1, n2 := open(t, s, "n1"), open(t, s, "n2")
 	wantDefinite(t, n2.Write(t.Context(), 1, 1), "25006")
-	must(t, n1.Write(t.Context(), 1, 10))
+	conform.Must(t, n1.Write(t.Context(), 1, 10))
 	ready(t, s)
 
 	// Cut off, the primary goes on and the replica is left behind.
-	net := s.Cluster().Net
-	must(t, net.Apply(t.Context(), isolate("n1", "n2", "n3")))
-	must(t, n1.Write(within(t, 5*time.Second), 1, 11))
+	conform.Isolate(t, s, "n1", cluster.Drop)
+	conform.Must(t, n1.Write(conform.Within(t, 5*time.Second), 1, 11))
 	wantRead(t, n1, 1, 11)
 	wantRead(t, n2, 1, 10)
 	// Long enough for both ends to give the connection up.
-	gone := within(t, 8*time.Second)
+	gone := conform.Within(t, 8*time.Second)
 	<-gone.Done()
-	must(t, net.Apply(t.Context(), cluster.LinkState{}))
+	conform.Heal(t, s)
 	began := time.Now()
 	ready(t, s)
-	wait(t, 10*time.Second, func() error {
-		v, _, err := n2.Read(within(t, time.Second), 1)
+	conform.Wait(t, 10*time.Second, func() error {
+		v, _, err := n2.Read(conform.Within(t, time.Second), 1)
 		if err == nil && v != 11 {
 			err = fmt.Errorf("n2 reads %d", v)
 		}
@@ -266,31 +185,17 @@ func TestAsync(t *testing.T) {
 	})
 	t.Logf("replicas agree %v after the heal of an 8 s cut", time.Since(began))
 
-	must(t, s.Cluster().Procs.Kill(t.Context(), "n2"))
-	must(t, s.Cluster().Procs.Start(t.Context(), "n2"))
+	conform.Must(t, s.Cluster().Procs.Kill(t.Context(), "n2"))
+	conform.Must(t, s.Cluster().Procs.Start(t.Context(), "n2"))
 	ready(t, s)
 
 	dir := t.TempDir()
-	must(t, s.Logs(t.Context(), dir))
+	conform.Must(t, s.Logs(t.Context(), dir))
 	for _, n := range []string{"n1", "n2", "n3"} {
 		b, err := os.ReadFile(filepath.Join(dir, n, "postgres.log"))
 		if err != nil || !strings.Contains(string(b), "ready to accept") {
 			t.Errorf("log of %s: %d bytes, %v", n, len(b), err)
 		}
-	}
-}
-
-// wait asks cond again and again until it is nil.
-func wait(t *testing.T, limit time.Duration, cond func() error) {
-	t.Helper()
-	end := time.Now().Add(limit)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for err := cond(); err != nil; err = cond() {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %v", limit, err)
-		}
-		<-tick.C
 	}
 }
 
@@ -300,7 +205,7 @@ func TestSync(t *testing.T) {
 		t.Errorf("claim %q", got)
 	}
 	n1, n2 := open(t, s, "n1"), open(t, s, "n2")
-	must(t, n1.Write(t.Context(), 1, 10))
+	conform.Must(t, n1.Write(t.Context(), 1, 10))
 	_, _, err := n2.Read(t.Context(), 1)
 	wantDefinite(t, err, "n2 is a standby; level read=primary")
 	_, err = n2.ReadAll(t.Context())
@@ -308,31 +213,31 @@ func TestSync(t *testing.T) {
 
 	// Cut off from all its standbys the primary commits locally and waits;
 	// whoever gives up waiting does not know.
-	must(t, s.Cluster().Net.Apply(t.Context(), isolate("n1", "n2", "n3")))
-	wantUnknown(t, n1.Write(within(t, time.Second), 1, 11), "deadline exceeded")
+	conform.Isolate(t, s, "n1", cluster.Drop)
+	wantUnknown(t, n1.Write(conform.Within(t, time.Second), 1, 11), "deadline exceeded")
 
 	// A cancelled wait is a success with a warning: not an acknowledgement.
 	done := make(chan error, 1)
 	c := open(t, s, "n1")
-	go func() { done <- c.Write(within(t, 20*time.Second), 2, 20) }()
+	go func() { done <- c.Write(conform.Within(t, 20*time.Second), 2, 20) }()
 	admin := open(t, s, "n1")
-	wait(t, 10*time.Second, func() error { return admin.CancelSyncWaits(within(t, time.Second)) })
+	conform.Wait(t, 10*time.Second, func() error { return admin.CancelSyncWaits(conform.Within(t, time.Second)) })
 	err = <-done
 	wantUnknown(t, err, "canceling wait for synchronous replication")
 	t.Logf("cancelled wait: %v", err)
 	wantRead(t, admin, 2, 20)
 
 	// The same when the administrator ends the connection.
-	go func() { done <- c.Write(within(t, 20*time.Second), 3, 30) }()
-	wait(t, 10*time.Second, func() error { return admin.TerminateSyncWaits(within(t, time.Second)) })
+	go func() { done <- c.Write(conform.Within(t, 20*time.Second), 3, 30) }()
+	conform.Wait(t, 10*time.Second, func() error { return admin.TerminateSyncWaits(conform.Within(t, time.Second)) })
 	err = <-done
 	wantUnknown(t, err, "")
 	t.Logf("terminated wait: %v", err)
 
-	must(t, s.Cluster().Net.Apply(t.Context(), cluster.LinkState{}))
+	conform.Heal(t, s)
 	began := time.Now()
 	ready(t, s)
-	must(t, open(t, s, "n1").Write(within(t, 10*time.Second), 1, 12))
+	conform.Must(t, open(t, s, "n1").Write(conform.Within(t, 10*time.Second), 1, 12))
 	t.Logf("writes resume %v after the heal", time.Since(began))
 }
 
@@ -346,7 +251,7 @@ func TestOfficialLayouts(t *testing.T) {
 	}
 	defer e.Close()
 	base, err := e.EnsureImage(t.Context(), postgres.LocalImage())
-	must(t, err)
+	conform.Must(t, err)
 	for name, layout := range map[string]string{
 		"17": "VOLUME /var/lib/postgresql/data",
 		"18": "RUN rm -rf /var/lib/postgresql && install -d -o postgres -g postgres -m 1777 /var/lib/postgresql\n" +
@@ -356,17 +261,17 @@ func TestOfficialLayouts(t *testing.T) {
 			img, err := e.EnsureImage(t.Context(), docker.Image{Name: "capstan-test-layout", Files: fstest.MapFS{"Dockerfile": {
 				Data: []byte("FROM " + base.Ref + "\n" + layout + "\nENTRYPOINT [\"docker-entrypoint.sh\"]\nCMD [\"postgres\"]\n"),
 			}}})
-			must(t, err)
+			conform.Must(t, err)
 			t.Setenv("CAPSTAN_POSTGRES_IMAGE", img.Ref)
 			s := start(t, "async", "read=replica")
 			if got := s.Versions()["image"]; got != img.Ref {
 				t.Errorf("runs %s, want %s", got, img.Ref)
 			}
-			must(t, open(t, s, "n1").Write(t.Context(), 1, 10))
+			conform.Must(t, open(t, s, "n1").Write(t.Context(), 1, 10))
 			ready(t, s)
 			wantRead(t, open(t, s, "n3"), 1, 10)
-			must(t, s.Cluster().Procs.Kill(t.Context(), "n3"))
-			must(t, s.Cluster().Procs.Start(t.Context(), "n3"))
+			conform.Must(t, s.Cluster().Procs.Kill(t.Context(), "n3"))
+			conform.Must(t, s.Cluster().Procs.Start(t.Context(), "n3"))
 			ready(t, s)
 			wantRead(t, open(t, s, "n3"), 1, 10)
 		})
@@ -374,22 +279,9 @@ func TestOfficialLayouts(t *testing.T) {
 }
 
 func TestDeadNodeTellsItsLog(t *testing.T) {
-	e, err := docker.Connect(t.Context(), nil)
-	if err != nil {
-		require.Skip(t, "docker", err)
-	}
-	defer e.Close()
-	_, l := levels(t, "single")
-	s, err := postgres.Target{}.Start(t.Context(), targets.Spec{
-		Topology: "single", Nodes: 1, Levels: l, RunID: fmt.Sprintf("dead-%d", os.Getpid()),
-	})
-	if s != nil {
-		defer s.Close(context.Background())
-	}
-	must(t, err)
-	ready(t, s)
-	must(t, s.Cluster().Procs.Kill(t.Context(), "n1"))
-	err = s.Ready(within(t, 10*time.Second))
+	s := start(t, "single")
+	conform.Must(t, s.Cluster().Procs.Kill(t.Context(), "n1"))
+	err := s.Ready(conform.Within(t, 10*time.Second))
 	if err == nil || !strings.Contains(err.Error(), "n1: server is dead (exit code 137)") ||
 		!strings.Contains(err.Error(), "database system is ready to accept connections") {
 		t.Errorf("ready with a dead node: %v", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/conform"
 	"github.com/capstan-dev/capstan/targets/postgres"
 	"github.com/capstan-dev/capstan/workloads/txn"
 )
@@ -27,7 +28,7 @@ func TestTransactions(t *testing.T) {
 			for _, lock := range []string{"plain", "for-update"} {
 				key += 2
 				a, b := key, key+1
-				_, l := levels(t, "single", "append="+how, "index="+by, "select="+lock)
+				l := conform.Request(t, postgres.Target{}, "single", "append="+how, "index="+by, "select="+lock).Levels
 				got, err := c.At(l).AppendTxn(t.Context(), []txn.Mop{r(a), app(a, 1), app(a, 2), r(a), app(b, 7)})
 				if err != nil || !slices.Equal(got[0].List, want()) || !slices.Equal(got[3].List, want(1, 2)) {
 					t.Fatalf("%s by %s, %s: %+v, %v", how, by, lock, got, err)
@@ -55,7 +56,7 @@ func TestFailedTransactionsHaveNoEffect(t *testing.T) {
 }
 
 func meet(t *testing.T, s targets.System, how string, base int) {
-	_, l := levels(t, "single", "append="+how, "isolation=serializable")
+	l := conform.Request(t, postgres.Target{}, "single", "append="+how, "isolation=serializable").Levels
 	const workers, each = 8, 40
 	var mu sync.Mutex
 	acked, failed := map[int]bool{}, map[int]bool{}

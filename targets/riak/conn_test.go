@@ -10,68 +10,52 @@ import (
 	"time"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets/conform"
 	"github.com/capstan-dev/capstan/targets/riak"
 )
 
 var resolves = []string{"siblings", "lww", "crdt", "strong"}
 
 // levels are the defaults, with that way to resolve conflicts.
-func levels(resolve string) map[string]string {
-	l := map[string]string{}
-	for _, level := range (riak.Target{}).Topologies()[0].Levels {
-		l[level.Name] = level.Values[0]
-	}
-	l["resolve"] = resolve
-	return l
+func levels(t *testing.T, resolve string) map[string]string {
+	t.Helper()
+	return conform.Request(t, riak.Target{}, "cluster", "resolve="+resolve).Levels
 }
 
 func open(t *testing.T, s *server) *riak.Conn {
 	t.Helper()
-	c, err := riak.Dial(within(t, time.Second), s.addr, levels(s.resolve))
-	must(t, err)
+	c, err := riak.Dial(conform.Within(t, time.Second), s.addr, levels(t, s.resolve))
+	conform.Must(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestVerbs(t *testing.T) {
 	for _, resolve := range resolves {
 		t.Run(resolve, func(t *testing.T) {
 			s := serve(t, resolve)
-			c, ctx := open(t, s), within(t, 5*time.Second)
+			c, ctx := open(t, s), conform.Within(t, 5*time.Second)
 			if v, ok, err := c.Read(ctx, 1); ok || err != nil {
 				t.Errorf("read of what is absent: %d, %t, %v", v, ok, err)
 			}
-			must(t, c.Write(ctx, 1, 4))
-			must(t, c.Write(ctx, 1, 3))
+			conform.Must(t, c.Write(ctx, 1, 4))
+			conform.Must(t, c.Write(ctx, 1, 3))
 			if v, ok, err := c.Read(ctx, 1); v != 3 || !ok || err != nil {
 				t.Errorf("read %d, %t, %v; want 3", v, ok, err)
 			}
 			if all, err := c.ReadAll(ctx); len(all) != 0 || err != nil {
 				t.Errorf("the set is %v, %v at first", all, err)
 			}
-			must(t, c.Add(ctx, 7))
-			must(t, c.Add(ctx, 5))
+			conform.Must(t, c.Add(ctx, 7))
+			conform.Must(t, c.Add(ctx, 5))
 			if all, err := c.ReadAll(ctx); !slices.Equal(all, []int{5, 7}) || err != nil {
 				t.Errorf("the set is %v, %v", all, err)
 			}
 			if n, err := c.Get(ctx); n != 0 || err != nil {
 				t.Errorf("the counter is %d, %v at first", n, err)
 			}
-			must(t, c.AddTo(ctx, 2))
-			must(t, c.AddTo(ctx, 3))
+			conform.Must(t, c.AddTo(ctx, 2))
+			conform.Must(t, c.AddTo(ctx, 3))
 			if n, err := c.Get(ctx); n != 5 || err != nil {
 				t.Errorf("the counter is %d, %v", n, err)
 			}
@@ -85,14 +69,14 @@ func TestVerbs(t *testing.T) {
 // TestQuorums: requests say how many replicas are to answer.
 func TestQuorums(t *testing.T) {
 	s := serve(t, "lww")
-	l := levels("lww")
+	l := levels(t, "lww")
 	l["r"], l["pr"], l["w"], l["pw"], l["dw"] = "1", "2", "one", "quorum", "all"
-	c, err := riak.Dial(within(t, time.Second), s.addr, l)
-	must(t, err)
+	c, err := riak.Dial(conform.Within(t, time.Second), s.addr, l)
+	conform.Must(t, err)
 	defer c.Close()
-	must(t, c.Write(within(t, time.Second), 1, 1))
-	_, _, err = c.Read(within(t, time.Second), 1)
-	must(t, err)
+	conform.Must(t, c.Write(conform.Within(t, time.Second), 1, 1))
+	_, _, err = c.Read(conform.Within(t, time.Second), 1)
+	conform.Must(t, err)
 	if got := s.quorums[0].Encode() + " " + s.quorums[1].Encode(); got != "dw=all&pw=quorum&w=one pr=2&r=1" {
 		t.Errorf("asked with %s", got)
 	}
@@ -102,11 +86,11 @@ func TestQuorums(t *testing.T) {
 func TestConflicts(t *testing.T) {
 	for resolve, want := range map[string][]int{"siblings": {1, 2, 3}, "lww": {1, 3}} {
 		s := serve(t, resolve)
-		c, ctx := open(t, s), within(t, 5*time.Second)
-		must(t, c.Add(ctx, 1))
+		c, ctx := open(t, s), conform.Within(t, 5*time.Second)
+		conform.Must(t, c.Add(ctx, 1))
 		const key = "capstan/sets/0"
 		before := *s.objects[key]
-		must(t, c.Add(ctx, 2))
+		conform.Must(t, c.Add(ctx, 2))
 		if resolve == "siblings" {
 			s.objects[key].values = append(s.objects[key].values, "1,3") // written with the context of before
 		} else {
@@ -115,7 +99,7 @@ func TestConflicts(t *testing.T) {
 		if all, err := c.ReadAll(ctx); !slices.Equal(all, want) || err != nil {
 			t.Errorf("%s: %v, %v, want %v", resolve, all, err, want)
 		}
-		must(t, c.Add(ctx, 4))
+		conform.Must(t, c.Add(ctx, 4))
 		if n := len(s.objects[key].values); n != 1 || before.version == s.objects[key].version {
 			t.Errorf("%s: a write with the context of all siblings leaves %d", resolve, n)
 		}
@@ -125,7 +109,7 @@ func TestConflicts(t *testing.T) {
 func TestGreatestSibling(t *testing.T) {
 	s := serve(t, "siblings")
 	s.objects["capstan/registers/1"] = &stored{values: []string{"9", "10"}, version: 2}
-	if v, ok, err := open(t, s).Read(within(t, time.Second), 1); v != 10 || !ok || err != nil {
+	if v, ok, err := open(t, s).Read(conform.Within(t, time.Second), 1); v != 10 || !ok || err != nil {
 		t.Errorf("read %d, %t, %v; want 10", v, ok, err)
 	}
 }
@@ -133,8 +117,8 @@ func TestGreatestSibling(t *testing.T) {
 func TestCAS(t *testing.T) {
 	for _, resolve := range resolves {
 		s := serve(t, resolve)
-		c, ctx := open(t, s), within(t, 5*time.Second)
-		must(t, c.Write(ctx, 1, 4))
+		c, ctx := open(t, s), conform.Within(t, 5*time.Second)
+		conform.Must(t, c.Write(ctx, 1, 4))
 		swap, err := c.CAS(ctx, 1, 4, 5)
 		if resolve != "strong" {
 			if !errors.Is(err, history.ErrNotOffered) {
@@ -157,8 +141,8 @@ func TestCAS(t *testing.T) {
 // TestBetween: consensus refuses a write whose context is not current.
 func TestBetween(t *testing.T) {
 	s := serve(t, "strong")
-	c, ctx := open(t, s), within(t, 5*time.Second)
-	must(t, c.Write(ctx, 1, 4))
+	c, ctx := open(t, s), conform.Within(t, 5*time.Second)
+	conform.Must(t, c.Write(ctx, 1, 4))
 	another := func() { *s.objects["capstan/registers/1"] = stored{values: []string{"9"}, version: 7} }
 	for what, call := range map[string]func() error{
 		"write":           func() error { return c.Write(ctx, 1, 5) },
@@ -223,7 +207,7 @@ func TestReadsThatAreAnswered(t *testing.T) {
 			{status: 404, body: "Unknown bucket type: capstan"},
 		} {
 			s.failNext(f)
-			if _, _, err := c.Read(within(t, time.Second), 1); !errors.Is(err, history.ErrNotApplied) {
+			if _, _, err := c.Read(conform.Within(t, time.Second), 1); !errors.Is(err, history.ErrNotApplied) {
 				t.Errorf("%s: %d %s becomes %v", resolve, f.status, f.body, err)
 			}
 		}
@@ -238,7 +222,7 @@ func TestLostAnswer(t *testing.T) {
 			t.Run(resolve+" "+how, func(t *testing.T) {
 				s := serve(t, resolve)
 				c := open(t, s)
-				must(t, c.Write(within(t, time.Second), 1, 1))
+				conform.Must(t, c.Write(conform.Within(t, time.Second), 1, 1))
 				f := failure{execute: true}
 				if how == "silent" {
 					f.wait = make(chan struct{})
@@ -246,17 +230,17 @@ func TestLostAnswer(t *testing.T) {
 				}
 				s.failNext(f)
 				began := time.Now()
-				err := c.Write(within(t, 200*time.Millisecond), 1, 2)
+				err := c.Write(conform.Within(t, 200*time.Millisecond), 1, 2)
 				if err == nil || errors.Is(err, history.ErrNotApplied) || time.Since(began) > time.Second {
 					t.Errorf("after %v: %v", time.Since(began), err)
 				}
 				if !c.Closed() {
 					t.Error("the connection is still open")
 				}
-				if err := c.Write(within(t, time.Second), 1, 3); !errors.Is(err, history.ErrNotApplied) {
+				if err := c.Write(conform.Within(t, time.Second), 1, 3); !errors.Is(err, history.ErrNotApplied) {
 					t.Errorf("on a closed connection: %v", err)
 				}
-				if v, _, err := open(t, s).Read(within(t, time.Second), 1); v != 2 || err != nil {
+				if v, _, err := open(t, s).Read(conform.Within(t, time.Second), 1); v != 2 || err != nil {
 					t.Errorf("read %d, %v", v, err)
 				}
 				if n := len(s.asked); n != 3 || s.dialled != 2 {
@@ -270,9 +254,9 @@ func TestLostAnswer(t *testing.T) {
 // TestOpen: who does not answer is not there.
 func TestOpen(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	conform.Must(t, err)
 	defer l.Close()
-	if _, err := riak.Dial(within(t, 100*time.Millisecond), l.Addr().String(), levels("lww")); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := riak.Dial(conform.Within(t, 100*time.Millisecond), l.Addr().String(), levels(t, "lww")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("dial: %v", err)
 	}
 }
@@ -282,7 +266,7 @@ func TestBucketTypes(t *testing.T) {
 		"siblings": "capstan", "lww": "capstan", "strong": "capstan", "crdt": "capstan-counter capstan-map capstan-set",
 	} {
 		var names []string
-		for name, props := range riak.BucketTypes(levels(resolve)) {
+		for name, props := range riak.BucketTypes(levels(t, resolve)) {
 			names = append(names, name)
 			if props["n_val"] == nil || len(props) < 2 {
 				t.Errorf("%s: properties %v", name, props)

@@ -16,6 +16,7 @@ import (
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/internal/require"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/conform"
 	"github.com/capstan-dev/capstan/targets/spanner"
 )
 
@@ -27,11 +28,11 @@ func serve(t *testing.T) string {
 		require.Skip(t, "spanner-emulator", errors.New("there is no Google Cloud SDK with an emulator of Spanner"))
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	conform.Must(t, err)
 	addr := l.Addr().String()
-	must(t, l.Close())
+	conform.Must(t, l.Close())
 	cmd := exec.CommandContext(t.Context(), filepath.Join(folder, "emulator_main"), "--host_port="+addr)
-	must(t, cmd.Start())
+	conform.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Wait() })
 	return addr
 }
@@ -42,28 +43,28 @@ func TestExternal(t *testing.T) {
 		Topology: "external", Nodes: 1, Endpoint: addr, RunID: fmt.Sprintf("spanner-external-%d", os.Getpid()),
 		Levels: map[string]string{"read": "strong", "staleness": "1s"},
 	})
-	must(t, err)
-	must(t, s.Ready(within(t, time.Minute)))
+	conform.Must(t, err)
+	conform.Ready(t, s, time.Minute)
 	node := s.Cluster().Nodes[0]
-	opened, err := s.Open(within(t, 5*time.Second), node, 0)
-	must(t, err)
+	opened, err := s.Open(conform.Within(t, 5*time.Second), node, 0)
+	conform.Must(t, err)
 	c := opened.(*spanner.Conn)
 	defer c.Close()
-	must(t, c.Write(within(t, time.Second), 1, 7))
+	conform.Must(t, c.Write(conform.Within(t, time.Second), 1, 7))
 
 	// What is sent into a cut is unknown; nothing else can be done to it.
 	cut := cluster.LinkState{Cut: map[cluster.Link]cluster.Cut{{From: cluster.Clients, To: node}: cluster.Drop}}
-	must(t, s.Cluster().Net.Apply(t.Context(), cut))
-	if err := c.Write(within(t, 100*time.Millisecond), 1, 8); err == nil || errors.Is(err, history.ErrNotApplied) {
+	conform.Must(t, s.Cluster().Net.Apply(t.Context(), cut))
+	if err := c.Write(conform.Within(t, 100*time.Millisecond), 1, 8); err == nil || errors.Is(err, history.ErrNotApplied) {
 		t.Errorf("a write into a cut: %v", err)
 	}
-	must(t, s.Cluster().Net.Apply(t.Context(), cluster.LinkState{}))
-	must(t, s.Ready(within(t, time.Minute)))
-	if v, ok, err := c.Read(within(t, 5*time.Second), 1); err != nil || !ok || v != 7 && v != 8 {
+	conform.Heal(t, s)
+	conform.Ready(t, s, time.Minute)
+	if v, ok, err := c.Read(conform.Within(t, 5*time.Second), 1); err != nil || !ok || v != 7 && v != 8 {
 		t.Errorf("read %d, %t, %v", v, ok, err)
 	}
-	must(t, s.Close(context.Background()))
-	if _, err := s.Open(within(t, 5*time.Second), node, 0); !errors.Is(err, history.ErrNotApplied) {
+	conform.Must(t, s.Close(context.Background()))
+	if _, err := s.Open(conform.Within(t, 5*time.Second), node, 0); !errors.Is(err, history.ErrNotApplied) {
 		t.Errorf("the database is still there: %v", err)
 	}
 }

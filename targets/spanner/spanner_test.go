@@ -18,6 +18,7 @@ import (
 
 	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/conform"
 	"github.com/capstan-dev/capstan/targets/spanner"
 	"github.com/capstan-dev/capstan/workloads/txn"
 )
@@ -58,10 +59,10 @@ func TestStaleness(t *testing.T) {
 // TestBuildContext: the emulator's binary is added to the Dockerfile's folder.
 func TestBuildContext(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "emulator_main")
-	must(t, os.WriteFile(file, []byte("a program"), 0o755))
+	conform.Must(t, os.WriteFile(file, []byte("a program"), 0o755))
 	folder := spanner.WithBinary(fstest.MapFS{"Dockerfile": {Data: []byte("FROM x")}}, file)
 	found := map[string]string{}
-	must(t, fs.WalkDir(folder, ".", func(path string, d fs.DirEntry, err error) error {
+	conform.Must(t, fs.WalkDir(folder, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -75,66 +76,38 @@ func TestBuildContext(t *testing.T) {
 }
 
 // start brings up a ready emulator, which is removed at the end.
-func start(t *testing.T, levels map[string]string) targets.System {
+func start(t *testing.T, changes ...string) targets.System {
 	t.Helper()
 	needEmulator(t)
-	levels["abort_current_transaction_probability"] = "20"
-	s, err := spanner.Target{}.Start(t.Context(), targets.Spec{
-		Topology: "emulator", Nodes: 1, Levels: levels, RunID: fmt.Sprintf("spanner-%s-%d", levels["read"], os.Getpid()),
-	})
-	if s != nil {
-		t.Cleanup(func() {
-			if err := s.Close(context.Background()); err != nil {
-				t.Errorf("close: %v", err)
-			}
-		})
-	}
-	must(t, err)
-	must(t, s.Ready(within(t, time.Minute)))
-	return s
+	changes = append(changes, "abort_current_transaction_probability=20")
+	return conform.Start(t, spanner.Target{}, conform.Request(t, spanner.Target{}, "emulator", changes...), time.Minute)
 }
 
 func open(t *testing.T, s targets.System) *spanner.Conn {
 	t.Helper()
-	c, err := s.Open(within(t, 5*time.Second), "n1", 0)
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
-	return c.(*spanner.Conn)
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return conform.Open[*spanner.Conn](t, s, "n1", 5*time.Second)
 }
 
 // TestExactStaleness: a read is that old, and a transaction that writes is not.
 func TestExactStaleness(t *testing.T) {
-	s := start(t, map[string]string{"read": "exact-staleness", "staleness": "1s"})
+	s := start(t, "read=exact-staleness", "staleness=1s")
 	if s.Claim() != "" || s.(targets.Isolation).Isolation() != "serializable" {
 		t.Errorf("claims %q, %q", s.Claim(), s.(targets.Isolation).Isolation())
 	}
 	c := open(t, s)
 	began := time.Now()
-	must(t, c.Write(within(t, time.Second), 1, 7))
-	if swap, err := c.CAS(within(t, time.Second), 1, 7, 8); err != nil || !swap.Done {
+	conform.Must(t, c.Write(conform.Within(t, time.Second), 1, 7))
+	if swap, err := c.CAS(conform.Within(t, time.Second), 1, 7, 8); err != nil || !swap.Done {
 		t.Errorf("a transaction that writes does not see what is there: %v, %v", swap, err)
 	}
-	if v, ok, err := c.Read(within(t, time.Second), 1); time.Since(began) < time.Second && (err != nil || ok) {
+	if v, ok, err := c.Read(conform.Within(t, time.Second), 1); time.Since(began) < time.Second && (err != nil || ok) {
 		t.Errorf("read %d, %t, %v at once, want what was there a second ago: nothing", v, ok, err)
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for v := 0; v != 8; <-tick.C {
 		var err error
-		if v, _, err = c.Read(within(t, time.Second), 1); err != nil || time.Since(began) > 5*time.Second {
+		if v, _, err = c.Read(conform.Within(t, time.Second), 1); err != nil || time.Since(began) > 5*time.Second {
 			t.Fatalf("read %d, %v after %v", v, err, time.Since(began))
 		}
 	}
@@ -145,7 +118,7 @@ func TestExactStaleness(t *testing.T) {
 
 // TestConflict: of two transactions that meet, one certainly did nothing.
 func TestConflict(t *testing.T) {
-	s := start(t, map[string]string{"read": "strong", "staleness": "1s"})
+	s := start(t, "read=strong", "staleness=1s")
 	const workers, calls = 4, 50
 	counts := make(chan [2]int, workers)
 	for range workers {
@@ -171,8 +144,8 @@ func TestConflict(t *testing.T) {
 		done, not = done+n[0], not+n[1]
 	}
 	t.Logf("%d done, %d aborted", done, not)
-	mops, err := open(t, s).AppendTxn(within(t, time.Second), []txn.Mop{{F: "r", Key: 1}})
-	must(t, err)
+	mops, err := open(t, s).AppendTxn(conform.Within(t, time.Second), []txn.Mop{{F: "r", Key: 1}})
+	conform.Must(t, err)
 	if got := len(mops[0].List); got != done || done == 0 {
 		t.Errorf("%d elements after %d appends", got, done)
 	}
