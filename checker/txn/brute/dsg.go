@@ -53,9 +53,21 @@ func (r relation) union(o relation) relation {
 	return out
 }
 
+// observed is a read of what others wrote: its place in its transaction, and that
+// of the version in the order of the key's, -1 for the initial one.
+type observed struct {
+	by, op int
+	key    int32
+	at     int
+}
+
 // dsg is Adya's direct serialization graph of one choice of what happened and
 // in what order versions came.
 type dsg struct {
+	h          *History
+	happened   uint
+	orders     [][]element // by key
+	reads      []observed
 	ww, wr, rw relation
 	// impossible reads: of no version in the order (G1a, or no state at all);
 	// intermediate ones (G1b).
@@ -64,51 +76,6 @@ type dsg struct {
 	nonsense bool
 	// internal: a transaction does not see its own operations.
 	internal bool
-}
-
-// levels of Adya's by what they proscribe in a graph, chapter 4 and section
-// 3.1: PL-1 no G0; PL-2 no G1; PL-2+ no G-single besides; PL-2.99 and PL-3 no
-// G2 (there are no predicates); PL-SI by the characterization of Cerone and
-// Gotsman, Analysing Snapshot Isolation (JACM 2018), theorem 10: no cycle but
-// such with two adjacent anti-dependencies.
-func (g *dsg) levels() map[string]bool {
-	depends := g.ww.union(g.wr)
-	all := depends.union(g.rw)
-	pl2 := !g.impossible && !g.intermediate && !depends.cyclic()
-	return map[string]bool{
-		"read-uncommitted":   !g.nonsense && !g.ww.cyclic(),
-		"read-committed":     pl2,
-		"consistent-view":    pl2 && !g.single(depends),
-		"repeatable-read":    pl2 && !all.cyclic(),
-		"serializable":       pl2 && !g.internal && !all.cyclic(),
-		"snapshot-isolation": pl2 && !g.internal && !g.composed(depends).cyclic(),
-	}
-}
-
-// single finds a cycle with just one anti-dependency.
-func (g *dsg) single(depends relation) bool {
-	reach := depends.closed()
-	for a := range g.rw {
-		for b := range g.rw {
-			if g.rw.has(a, b) && reach.has(b, a) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// composed are dependencies, each with an anti-dependency after it or not.
-func (g *dsg) composed(depends relation) relation {
-	out := slices.Clone(depends)
-	for a := range depends {
-		for b := range depends {
-			if depends.has(a, b) {
-				out[a] |= g.rw[b]
-			}
-		}
-	}
-	return out
 }
 
 // Adya has the models that are defined by orders of versions, by their friendly
@@ -246,7 +213,7 @@ func permute[T any](list []T, f func([]T)) {
 // dsg builds the graph for orders of versions.
 func (h *History) dsg(orders [][]element, happened uint) *dsg {
 	n := len(h.txns)
-	g := &dsg{ww: make(relation, n), wr: make(relation, n), rw: make(relation, n)}
+	g := &dsg{h: h, happened: happened, orders: orders, ww: make(relation, n), wr: make(relation, n), rw: make(relation, n)}
 	for key, order := range orders {
 		for i := 1; i < len(order); i++ {
 			g.ww.add(order[i-1].by, order[i].by)
@@ -256,12 +223,12 @@ func (h *History) dsg(orders [][]element, happened uint) *dsg {
 	for i := range h.txns[:h.oks] {
 		g.internal = g.internal || h.internal(&h.txns[i])
 		var own []op
-		for _, o := range h.txns[i].ops {
+		for at, o := range h.txns[i].ops {
 			if o.write {
 				own = append(own, o)
 			} else {
 				g.nonsense = g.nonsense || h.nonsense(o)
-				g.read(h, i, o, own, orders[o.key])
+				g.read(observed{i, at, o.key, -1}, o, own)
 			}
 		}
 	}
@@ -289,9 +256,9 @@ func (h *History) backward(key int32, order []element) bool {
 	return false
 }
 
-// read adds the dependencies of a read of transaction t.
-func (g *dsg) read(h *History, t int, o op, own []op, order []element) {
-	seen := o.seen
+// read adds the dependencies of a read.
+func (g *dsg) read(r observed, o op, own []op) {
+	h, t, seen, order := g.h, r.by, o.seen, g.orders[o.key]
 	g.impossible = g.impossible || h.lists && !prefix(seen, order) // which tells also where own ones stand
 	for k := len(own) - 1; k >= 0; k-- {                           // look below own writes
 		if own[k].key == o.key && len(seen) > 0 && seen[len(seen)-1] == own[k].value {
@@ -301,28 +268,21 @@ func (g *dsg) read(h *History, t int, o op, own []op, order []element) {
 			seen = seen[:len(seen)-1]
 		}
 	}
-	if len(seen) == 0 {
-		if len(order) > 0 {
-			g.rw.add(t, order[0].by)
+	if len(seen) > 0 {
+		r.at = slices.IndexFunc(order, func(e element) bool { return e.value == seen[len(seen)-1] })
+		if r.at < 0 {
+			g.impossible = true
+			return
 		}
-		return
+		e := order[r.at]
+		g.wr.add(e.by, t)
+		g.intermediate = g.intermediate || e.by != t && !h.final(e, o.key)
+		g.impossible = g.impossible || e.by == t // a value that it writes later
 	}
-	at := slices.IndexFunc(order, func(e element) bool { return e.value == seen[len(seen)-1] })
-	if at < 0 {
-		g.impossible = true
-		return
+	if r.at+1 < len(order) {
+		g.rw.add(t, order[r.at+1].by)
 	}
-	e := order[at]
-	g.wr.add(e.by, t)
-	if e.by != t && !h.final(e, o.key) {
-		g.intermediate = true
-	}
-	if e.by == t { // a value that it writes later
-		g.impossible = true
-	}
-	if at+1 < len(order) {
-		g.rw.add(t, order[at+1].by)
-	}
+	g.reads = append(g.reads, r)
 }
 
 func prefix(seen []log.Value, order []element) bool {

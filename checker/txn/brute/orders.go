@@ -1,6 +1,10 @@
 package brute
 
-import "github.com/capstan-dev/capstan/checker/txn/log"
+import (
+	"slices"
+
+	"github.com/capstan-dev/capstan/checker/txn/log"
+)
 
 // snapshots is a family of models: transactions commit one after the other, and
 // each reads what the first so many had committed.
@@ -156,6 +160,41 @@ func (h *History) version(done []*txn, set uint, key int32) []log.Value {
 	return nil
 }
 
+// growing says whether the history can have come about where transactions commit
+// one after the other, and each read sees what the first so many had committed,
+// no fewer than the read before it: Adya's thesis, section 4.3, on the read
+// consistency of Oracle, with statements of one read each.
+func (h *History) growing() bool {
+	return h.committing(none, func(done []*txn) bool {
+		t, done := done[len(done)-1], done[:len(done)-1]
+		var own []op
+		n := 0 // the fewest that will do are the best for the reads to come
+		for _, o := range t.ops {
+			if o.write {
+				own = append(own, o)
+				continue
+			}
+			for n <= len(done) && !h.sawFirst(o, own, done, n) {
+				n++
+			}
+			if n > len(done) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// sawFirst says whether a read can be of the first n of what was committed. If it
+// shows a list with own elements at its end, nobody else's came between.
+func (h *History) sawFirst(read op, own []op, done []*txn, n int) bool {
+	appended := slices.ContainsFunc(own, func(o op) bool { return o.key == read.key })
+	if h.lists && appended && slices.ContainsFunc(done[n:], func(t *txn) bool { return t.writes(read.key) }) {
+		return false
+	}
+	return h.same(read, h.values(done[:n], read.key), own)
+}
+
 // Allows has the models that are defined by orders of commits, by their
 // friendly names, and whether the history can have come about in each.
 func (h *History) Allows() map[string]bool {
@@ -171,6 +210,7 @@ func (h *History) Allows() map[string]bool {
 	} {
 		out[name] = s.allows(h)
 	}
+	out["monotonic-snapshot-read"] = h.growing()
 	// What one model allows its weaker ones allow, by the definitions.
 	psi := out["snapshot-isolation"] || visibility{true, true}.allows(h)
 	cc := psi || out["prefix"] || visibility{true, false}.allows(h)
