@@ -112,17 +112,24 @@ func (t *tarjan) pop(v int32) {
 // before.
 func (g *Graph) inside(of []int32) (sub *Graph, names []int32) {
 	number := make([]int32, len(of))
-	txns := 0
+	txns, n, edges := 0, int32(0), int32(0)
 	for v, c := range of {
 		if c != none {
-			number[v] = int32(len(names))
-			names = append(names, int32(v))
+			number[v] = n
+			n++
+			edges += g.start[v+1] - g.start[v]
 			if v < g.Txns {
 				txns++
 			}
 		}
 	}
-	sub = &Graph{Txns: txns, start: make([]int32, 1, len(names)+1)}
+	names = make([]int32, 0, n)
+	for v, c := range of {
+		if c != none {
+			names = append(names, int32(v))
+		}
+	}
+	sub = &Graph{Txns: txns, start: make([]int32, 1, n+1), heads: make([]Head, 0, edges)}
 	for _, v := range names {
 		for _, h := range g.From(v) {
 			if of[h.To()] == of[v] {

@@ -1,6 +1,9 @@
 package graph
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // anti are the anti-dependencies, data all dependencies but those of time. Hops
 // are in every class: they only lead on from where another edge led.
@@ -8,6 +11,9 @@ const (
 	anti Set = 1<<RW | 1<<RWP
 	data     = anti | 1<<WW | 1<<WR
 	hops Set = 1 << hop
+	// forward are all but anti-dependencies. They have no cycle in most
+	// histories, and then six classes need not be looked for.
+	forward = 1<<WW | 1<<WR | 1<<Process | 1<<Realtime | hops
 )
 
 // spec is one class of cycles: Adya's thesis, section 4.2 to 4.4, and Elle's
@@ -120,46 +126,93 @@ func Search(g *Graph, o Options) Cycles {
 		}
 	}
 	s.out.Components, s.out.Largest = int(count), slices.Max(sizes)
-	each := len(s.specs) / 3
-	for i, extra := range []Set{0, Of(Process), Of(Realtime)} {
-		s.level(sub, names, component, extra, i*each, (i+1)*each)
-	}
+	s.all(&core{sub, names, component})
 	return s.out
 }
 
-// level looks for the classes from one to before another, which have edges of
-// data and the extra ones only: in what such edges make cycles of.
-func (s *search) level(g *Graph, names, component []int32, extra Set, from, to int) {
-	of, count := g.components(data | extra | hops)
-	if count == 0 {
-		return
-	}
-	sub, kept := g.inside(of)
-	s.g, s.names, s.component = sub, make([]int32, len(kept)), make([]int32, len(kept))
-	for i, v := range kept {
-		s.names[i], s.component[i] = names[v], component[v]
-	}
-	s.states = make([]visit, 4*len(kept))
-	s.last = partition{}
-	for i := from; i < to; i++ {
-		s.class(i)
+// all looks for all classes: those of data, then of processes, then of real time.
+func (s *search) all(whole *core) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, cycles := whole.g.components(forward); cycles == 0 {
+			s.acyclic = forward
+		}
+	})
+	part := whole.within(data | hops)
+	wg.Wait()
+	each := len(s.specs) / 3
+	for i, extra := range []Set{0, Of(Process), Of(Realtime)} {
+		from, to := i*each, (i+1)*each
+		if !s.anyWanted(from, to) {
+			continue
+		}
+		if extra != 0 {
+			part = whole.within(data | extra | hops)
+		}
+		s.level(part, from, to)
 	}
 }
 
+// core is a part of the graph in which cycles can be: by vertex, its number
+// there, and its component there.
+type core struct {
+	g                *Graph
+	names, component []int32
+}
+
+// within is the part with cycles of such edges only.
+func (c *core) within(allow Set) *core {
+	of, _ := c.g.components(allow)
+	sub, kept := c.g.inside(of)
+	out := &core{sub, make([]int32, len(kept)), make([]int32, len(kept))}
+	for i, v := range kept {
+		out.names[i], out.component[i] = c.names[v], c.component[v]
+	}
+	return out
+}
+
+// level looks for the classes from one to before another.
+func (s *search) level(part *core, from, to int) {
+	s.core = *part
+	s.states = make([]visit, 4*len(s.names))
+	s.last = partition{}
+	for i := from; i < to; i++ {
+		if s.wanted(i) {
+			s.class(i)
+		}
+	}
+}
+
+func (s *search) anyWanted(from, to int) bool {
+	for i := from; i < to; i++ {
+		if s.wanted(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// wanted says whether there may be cycles of a class that nothing implies.
+func (s *search) wanted(at int) bool {
+	if (s.specs[at].allow|hops)&^s.acyclic == 0 {
+		return false
+	}
+	return slices.ContainsFunc(s.implied, func(classes uint32) bool { return classes>>at&1 == 0 })
+}
+
 type search struct {
-	g         *Graph
-	o         Options
-	names     []int32
-	last      partition // the one that was made last
-	component []int32   // by vertex: its component in the whole graph
-	implied   []uint32  // by component: classes not to look for, a bit each
-	specs     []spec
-	states    []visit
-	round     int32
-	frontier  [2][]int32
-	out       Cycles
-	late      bool
-	pops      int
+	core
+	o        Options
+	last     partition // the one that was made last
+	implied  []uint32  // by component of the whole graph: classes not to look for, a bit each
+	specs    []spec
+	acyclic  Set // edges of which there is no cycle
+	states   []visit
+	round    int32
+	frontier [2][]int32
+	out      Cycles
+	late     bool
+	pops     int
 }
 
 // class looks for the cycles of one class.
@@ -173,9 +226,6 @@ func (s *search) class(at int) {
 	over := make([]bool, len(s.implied)) // components that need no more
 	for i, classes := range s.implied {
 		over[i] = classes>>at&1 != 0
-	}
-	if !slices.Contains(over, false) {
-		return
 	}
 	part := s.partition(c)
 	began := s.pops

@@ -81,7 +81,7 @@ func (k kind) outcome() Outcome {
 }
 
 // chunk is how much is read at once.
-const chunk = 1 << 20
+const chunk = 1 << 17
 
 // read reads the operations between two places of a file that are boundaries.
 // room is how many bytes of operations the arrays are to have room for.

@@ -36,7 +36,7 @@ func Open(path string) (*Log, error) {
 }
 
 // leastPart is the least size of a part.
-const leastPart = 4 << 20
+const leastPart = 1 << 20
 
 func readParts(path string, most int) (*Log, error) {
 	f, err := os.Open(path)
