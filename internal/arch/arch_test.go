@@ -39,7 +39,7 @@ var layers = [][]string{
 	{"workloads", "nemesis", "cluster/docker", "cluster/external", "cluster/sim"},
 	{"workloads/longfork", "workloads/sequential"}, // on the verbs of others
 	{"targets"},
-	{"targets/deploy", "targets/oneconn"},
+	{"targets/deploy", "targets/oneconn", "targets/tables"},
 	{"targets/conform"},
 	{"targets/sim", "targets/postgres", "targets/mysql", "targets/cassandra", "targets/redis", "targets/dynamodb", "targets/spanner", "targets/riak", "targets/etcd"},
 	{"harness", "reports"},
@@ -159,7 +159,7 @@ func TestCatalogIsComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared := []string{"gen", "deploy", "oneconn", "conform"} // what others are made with
+	shared := []string{"gen", "deploy", "oneconn", "tables", "conform"} // what others are made with
 	for _, parent := range []string{"targets", "workloads"} {
 		entries, err := os.ReadDir(filepath.Join(root, parent))
 		if err != nil {

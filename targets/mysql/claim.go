@@ -1,5 +1,7 @@
 package mysql
 
+import "github.com/capstan-dev/capstan/targets/tables"
+
 // Claim implements targets.System. The primary is a single copy, and a commit
 // that it acknowledged survives its crash if the log is flushed at each commit
 // (InnoDB: innodb_flush_log_at_trx_commit=1 "is required for full ACID
@@ -37,7 +39,7 @@ func (s *system) Isolation() string {
 	switch {
 	case s.wasForced():
 		return ""
-	case !high && l[levelAppend] == "rmw":
+	case !high && l[tables.LevelAppend] == "rmw":
 		return ""
 	case high && l[levelRead] == readReplica:
 		return "read-committed"

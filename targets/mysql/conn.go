@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/tables"
 	"github.com/capstan-dev/capstan/workloads/counter"
 	"github.com/capstan-dev/capstan/workloads/ids"
 	"github.com/capstan-dev/capstan/workloads/register"
@@ -17,6 +19,7 @@ import (
 // Conn is one process' connection to one node. It is not dialled anew when it
 // breaks; Closed tells, and whoever opened it opens another.
 type Conn struct {
+	*tables.Client
 	s      *session
 	node   string
 	levels map[string]string
@@ -33,13 +36,15 @@ var (
 func (s *system) Open(ctx context.Context, node string, process int) (io.Closer, error) {
 	ses, err := s.dial(ctx, node, app, database)
 	if err != nil {
-		return nil, notApplied(err)
+		return nil, targets.NotApplied(err)
 	}
 	set := "SET SESSION TRANSACTION ISOLATION LEVEL " + strings.ReplaceAll(s.Spec.Levels[levelIsolation], "-", " ")
 	if _, _, err := ses.exec(ctx, set); err != nil {
-		return nil, notApplied(errors.Join(fmt.Errorf("set the isolation level: %w", err), ses.close()))
+		return nil, targets.NotApplied(errors.Join(fmt.Errorf("set the isolation level: %w", err), ses.close()))
 	}
-	return &Conn{s: ses, node: node, levels: s.Spec.Levels}, nil
+	c := &Conn{s: ses, node: node, levels: s.Spec.Levels}
+	c.Client = tables.New(tables.Session{Transact: c.transact, Column: ses.column, Change: ses.change}, statements(), c.levels)
+	return c, nil
 }
 
 // Close ends the connection without waiting for calls in flight.
@@ -61,7 +66,7 @@ func (c *Conn) read(ctx context.Context, column string, args ...any) (string, er
 // readable refuses what a replica says, unless replicas may be read.
 func (c *Conn) readable(readOnly string) error {
 	if readOnly != "0" && c.levels[levelRead] == readPrimary {
-		return notApplied(fmt.Errorf("%s is a replica; level read=primary", c.node))
+		return targets.NotApplied(fmt.Errorf("%s is a replica; level read=primary", c.node))
 	}
 	return nil
 }
@@ -91,7 +96,11 @@ func (c *Conn) Write(ctx context.Context, key, v int) error {
 // committed last at any isolation level, and writes if it found the old value.
 func (c *Conn) CAS(ctx context.Context, key, old, new int) (swap register.Swap, err error) {
 	err = c.transact(ctx, func() (commits bool, err error) {
-		vs, err := c.column(ctx, "SELECT v FROM kv WHERE k = ? FOR UPDATE", key)
+		_, rows, err := c.s.query(ctx, "SELECT v FROM kv WHERE k = ? FOR UPDATE", key)
+		if err != nil {
+			return false, err
+		}
+		vs, err := numbers(rows, 0)
 		if err != nil {
 			return false, err
 		}

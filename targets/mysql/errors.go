@@ -2,14 +2,12 @@ package mysql
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 )
-
-func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }
 
 // classify marks the errors of a statement that commits by itself which prove
 // that it had no effect: answers of the server that come before a commit only.
@@ -23,7 +21,7 @@ func classify(err error) error {
 	}
 	var e *mysql.MySQLError
 	if errors.As(err, &e) && (refused(e.Number) || rolledBack(e.Number)) {
-		return notApplied(err)
+		return targets.NotApplied(err)
 	}
 	return err
 }
@@ -33,7 +31,7 @@ func classify(err error) error {
 func classifyCommit(err error) error {
 	var e *mysql.MySQLError
 	if errors.As(err, &e) && (refused(e.Number) || e.Number == erLockDeadlock) {
-		return notApplied(err)
+		return targets.NotApplied(err)
 	}
 	return err
 }

@@ -88,10 +88,10 @@ func (s *system) askTables(ctx context.Context, members []string) error {
 			}
 			s.SetVersion(s.server(), row[0])
 			switch {
-			case row[1] == strconv.Itoa(len(tables)-1):
+			case row[1] == strconv.Itoa(len(schema)-1):
 				return nil
 			case i == 0:
-				return ses.run(ctx, tables...)
+				return ses.run(ctx, schema...)
 			}
 			return errors.New("tables have not arrived")
 		})

@@ -6,6 +6,7 @@ package mysql
 
 import (
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/tables"
 )
 
 // Target is MariaDB or MySQL.
@@ -37,9 +38,6 @@ const (
 	levelTimeout   = "timeout"
 	levelSyncWait  = "wsrep_sync_wait"
 	levelEviction  = "eviction"
-	levelAppend    = "append"
-	levelIndex     = "index"
-	levelSelect    = "select"
 
 	readPrimary = "primary"
 	readReplica = "replica"
@@ -77,7 +75,7 @@ func (Target) Topologies() []targets.Topology {
 
 // levels are those of one topology, and those that all have.
 func levels(own ...targets.Level) []targets.Level {
-	return append(own,
+	all := append(own,
 		targets.Level{
 			Name: levelIsolation, Doc: "the transactions' isolation level",
 			Values: []string{"repeatable-read", "read-uncommitted", "read-committed", "serializable"},
@@ -86,18 +84,8 @@ func levels(own ...targets.Level) []targets.Level {
 			Name: levelFlush, Doc: "1: a commit is on the disk when it is acknowledged; 2: with the operating system; 0: in memory, and written once a second",
 			Values: []string{"1", "0", "2"},
 		},
-		targets.Level{
-			Name: levelAppend, Doc: "how a transaction appends to a list: it lets the server concatenate, inserts a row with the next number, or reads, adds and writes back",
-			Values: []string{"concat", "rows", "rmw"},
-		},
-		targets.Level{
-			Name: levelIndex, Doc: "what transactions find rows by: the primary key, a secondary index, or a scan",
-			Values: []string{"primary", "secondary", "none"},
-		},
-		targets.Level{
-			Name: levelSelect, Doc: "whether transactions that write lock what they read",
-			Values: []string{"plain", "for-update"},
-		})
+	)
+	return append(all, tables.Levels()...)
 }
 
 func server() targets.Level {

@@ -12,8 +12,8 @@ import (
 	"github.com/capstan-dev/capstan/targets/deploy"
 )
 
-// tables are those of all workloads, the last one last.
-var tables = []string{
+// schema makes the tables of all workloads, the last one last.
+var schema = []string{
 	"CREATE DATABASE IF NOT EXISTS capstan",
 	"CREATE TABLE IF NOT EXISTS capstan.kv (k BIGINT PRIMARY KEY, v BIGINT NOT NULL)",
 	"CREATE TABLE IF NOT EXISTS capstan.elements (pk BIGINT AUTO_INCREMENT PRIMARY KEY, v BIGINT NOT NULL)",
@@ -106,8 +106,8 @@ func (s *system) askPrimary(ctx context.Context, node string) (position string, 
 		if row[1] != "0" {
 			return errors.New("the primary is read-only")
 		}
-		if row[2] != strconv.Itoa(len(tables)-1) {
-			if err := ses.run(ctx, tables...); err != nil {
+		if row[2] != strconv.Itoa(len(schema)-1) {
+			if err := ses.run(ctx, schema...); err != nil {
 				return err
 			}
 		}
@@ -164,7 +164,7 @@ func (s *system) askReplica(ctx context.Context, node, position string) error {
 			return errors.New("replica is behind the primary")
 		}
 		row, err = ses.row(ctx, countTables)
-		if err == nil && row[0] != strconv.Itoa(len(tables)-1) {
+		if err == nil && row[0] != strconv.Itoa(len(schema)-1) {
 			err = errors.New("tables have not arrived")
 		}
 		return err

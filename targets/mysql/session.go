@@ -8,9 +8,12 @@ import (
 	"io"
 	"log"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/capstan-dev/capstan/targets"
 )
 
 // The users: one for the processes, whom a replica refuses to write, and one
@@ -70,13 +73,10 @@ func (s *session) check(err error) error {
 	return err
 }
 
-// errClosed is for what is not sent any more.
-func errClosed() error { return notApplied(errors.New("the connection is closed")) }
-
 // exec makes a statement; found is how many rows it found to change.
 func (s *session) exec(ctx context.Context, sql string, args ...any) (found, id int64, err error) {
 	if s.closed.Load() {
-		return 0, 0, errClosed()
+		return 0, 0, targets.ErrClosed
 	}
 	r, err := s.conn.(driver.ExecerContext).ExecContext(ctx, sql, named(args))
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *session) exec(ctx context.Context, sql string, args ...any) (found, id 
 // query reads all rows of a statement as text; NULL is empty.
 func (s *session) query(ctx context.Context, sql string, args ...any) (columns []string, rows [][]string, err error) {
 	if s.closed.Load() {
-		return nil, nil, errClosed()
+		return nil, nil, targets.ErrClosed
 	}
 	r, err := s.conn.(driver.QueryerContext).QueryContext(ctx, sql, named(args))
 	if err != nil {
@@ -124,6 +124,37 @@ func (s *session) row(ctx context.Context, sql string, args ...any) ([]string, e
 		return nil, fmt.Errorf("%d rows, want 1", len(rows))
 	}
 	return rows[0], nil
+}
+
+// column reads a query's first column as text; $1 is its first argument.
+func (s *session) column(ctx context.Context, sql string, args ...any) ([]string, error) {
+	sql, args = marked(sql, args)
+	_, rows, err := s.query(ctx, sql, args...)
+	var column []string
+	for _, row := range rows {
+		column = append(column, row[0])
+	}
+	return column, err
+}
+
+// change makes a statement that writes, and returns how many rows it found; $1
+// is its first argument.
+func (s *session) change(ctx context.Context, sql string, args ...any) (int64, error) {
+	sql, args = marked(sql, args)
+	found, _, err := s.exec(ctx, sql, args...)
+	return found, err
+}
+
+// marked puts question marks in place of $1, $2 and so on, as the driver wants
+// them, and the arguments in their order.
+func marked(sql string, args []any) (string, []any) {
+	parts := strings.Split(sql, "$")
+	var ordered []any
+	for i, p := range parts[1:] {
+		ordered = append(ordered, args[p[0]-'1'])
+		parts[i+1] = p[1:]
+	}
+	return strings.Join(parts, "?"), ordered
 }
 
 func text(v driver.Value) string {

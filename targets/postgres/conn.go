@@ -9,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/tables"
 	"github.com/capstan-dev/capstan/workloads/register"
 	"github.com/capstan-dev/capstan/workloads/set"
 )
@@ -17,6 +18,7 @@ import (
 // Conn is one process' connection to one node. It is not dialled anew when it
 // breaks; Closed tells, and whoever opened it opens another.
 type Conn struct {
+	*tables.Client
 	s      *session
 	node   string
 	levels map[string]string
@@ -31,12 +33,18 @@ var (
 func (s *system) Open(ctx context.Context, node string, process int) (io.Closer, error) {
 	ses, err := s.dial(ctx, node, "capstan-"+strconv.Itoa(process))
 	if err != nil {
-		return nil, notApplied(err)
+		return nil, targets.NotApplied(err)
 	}
 	if err := s.configure(ctx, ses); err != nil {
-		return nil, notApplied(errors.Join(err, ses.Close(ctx)))
+		return nil, targets.NotApplied(errors.Join(err, ses.Close(ctx)))
 	}
-	return &Conn{s: ses, node: node, levels: s.Spec.Levels}, nil
+	return newConn(ses, node, s.Spec.Levels), nil
+}
+
+func newConn(s *session, node string, levels map[string]string) *Conn {
+	c := &Conn{s: s, node: node, levels: levels}
+	c.Client = tables.New(tables.Session{Transact: c.transact, Column: s.column, Change: s.change}, dialect(), levels)
+	return c
 }
 
 // configure sets the session's levels. A standby cannot do serializable; its
@@ -80,7 +88,7 @@ func (c *Conn) query(ctx context.Context, column string, args ...any) (string, e
 		return "", classify(err)
 	}
 	if row[0] == "t" && c.levels[levelRead] == readPrimary {
-		return "", notApplied(fmt.Errorf("%s is a standby; level read=primary", c.node))
+		return "", targets.NotApplied(fmt.Errorf("%s is a standby; level read=primary", c.node))
 	}
 	return row[1], nil
 }
@@ -99,7 +107,7 @@ func (c *Conn) Read(ctx context.Context, key int) (v int, ok bool, err error) {
 	}
 	v, err = strconv.Atoi(text)
 	if err != nil {
-		return 0, false, notApplied(fmt.Errorf("read value: %w", err))
+		return 0, false, targets.NotApplied(fmt.Errorf("read value: %w", err))
 	}
 	return v, true, nil
 }
@@ -150,11 +158,9 @@ func (c *Conn) ReadAll(ctx context.Context) ([]int, error) {
 		}
 		e, err := strconv.Atoi(f)
 		if err != nil {
-			return nil, notApplied(fmt.Errorf("read element: %w", err))
+			return nil, targets.NotApplied(fmt.Errorf("read element: %w", err))
 		}
 		elements = append(elements, e)
 	}
 	return elements, nil
 }
-
-func notApplied(err error) error { return fmt.Errorf("%w: %w", err, history.ErrNotApplied) }

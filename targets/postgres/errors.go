@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/capstan-dev/capstan/history"
+	"github.com/capstan-dev/capstan/targets"
 )
 
 // classify marks the errors of a write that prove that it had no effect. All
@@ -16,7 +17,7 @@ func classify(err error) error {
 	if err == nil || errors.Is(err, history.ErrNotApplied) || !provesNoEffect(err) {
 		return err
 	}
-	return notApplied(err)
+	return targets.NotApplied(err)
 }
 
 func provesNoEffect(err error) bool {

@@ -49,4 +49,4 @@ func (c *Conn) ClockOffset(ctx context.Context) (time.Duration, error) {
 }
 
 // At is the same connection at other levels.
-func (c *Conn) At(levels map[string]string) *Conn { return &Conn{s: c.s, node: c.node, levels: levels} }
+func (c *Conn) At(levels map[string]string) *Conn { return newConn(c.s, c.node, levels) }

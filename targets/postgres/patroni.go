@@ -41,19 +41,18 @@ func patroniTopology() targets.Topology {
 	return targets.Topology{
 		Name: patroni, Doc: "PostgreSQL under Patroni, which promotes a standby by itself; 3 nodes of etcd beside",
 		Nodes: 3, Min: 2, Max: 6, Faults: append(faults, "remove", "replace", "transfer"), Conn: (*Conn)(nil),
-		Levels: []targets.Level{
-			{
+		Levels: levels(
+			targets.Level{
 				Name: levelSyncMode, Doc: "off: a failover may lose what was acknowledged; on: a commit waits for a standby that may become primary, while there is one; strict: always",
 				Values: []string{"off", "on", "strict"},
 			},
-			{Name: levelDCS, Doc: "by which interface of etcd Patroni keeps the leader's lock", Values: []string{"etcd3", "etcd"}},
-			{
+			targets.Level{Name: levelDCS, Doc: "by which interface of etcd Patroni keeps the leader's lock", Values: []string{"etcd3", "etcd"}},
+			targets.Level{
 				Name: levelTiming, Doc: "Patroni's ttl, loop_wait and retry_timeout: its own 30, 10 and 10 s, or 5, 1 and 2 s, which Patroni 4 refuses",
 				Values: []string{"default", "fast"},
 			},
-			{Name: levelRead, Doc: readDoc, Values: []string{readPrimary, readReplica}},
-			commit(), isolation(), appends(), index(), selects(),
-		},
+			reads(readPrimary, readReplica), commit(),
+		),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/tables"
 )
 
 // Target is PostgreSQL.
@@ -27,9 +28,6 @@ const (
 	levelCommit    = "synchronous_commit"
 	levelIsolation = "isolation"
 	levelStandbys  = "synchronous_standby_names"
-	levelAppend    = "append"
-	levelIndex     = "index"
-	levelSelect    = "select"
 
 	readPrimary = "primary"
 	readReplica = "replica"
@@ -43,41 +41,45 @@ func (Target) Topologies() []targets.Topology {
 		{
 			Name: "async", Doc: "a primary and streaming standbys that follow behind",
 			Nodes: 3, Min: 2, Max: 8, Faults: faults, Conn: (*Conn)(nil),
-			Levels: []targets.Level{
-				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary, readReplica}},
-				commit(),
-				isolation(), appends(), index(), selects(),
-			},
+			Levels: levels(reads(readPrimary, readReplica), commit()),
 		},
 		{
 			Name: "sync", Doc: "a primary that waits for its streaming standbys at each commit",
 			Nodes: 3, Min: 2, Max: 8, Faults: faults, Conn: (*Conn)(nil),
-			Levels: []targets.Level{
-				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary, readReplica}},
-				commit(),
-				{Name: levelStandbys, Doc: "which standbys a commit waits for", Values: []string{"any-1", "first-1", "all"}},
-				isolation(), appends(), index(), selects(),
-			},
+			Levels: levels(reads(readPrimary, readReplica), commit(), standbys()),
 		},
 		patroniTopology(),
 		{
 			Name: "single", Doc: "one node",
 			Nodes: 1, Min: 1, Max: 1, Faults: append(targets.ContainerFaults(), "upgrade"), Conn: (*Conn)(nil),
-			Levels: []targets.Level{
-				{Name: levelRead, Doc: readDoc, Values: []string{readPrimary}},
-				commit(),
-				isolation(), appends(), index(), selects(),
-			},
+			Levels: levels(reads(readPrimary), commit()),
 		},
 	}
 }
 
-const readDoc = "primary: a standby refuses reads; replica: every node answers from its own copy"
+// levels are those of one topology, and those of transactions.
+func levels(own ...targets.Level) []targets.Level {
+	return append(append(own, isolation()), tables.Levels()...)
+}
+
+func reads(values ...string) targets.Level {
+	return targets.Level{
+		Name: levelRead, Doc: "primary: a standby refuses reads; replica: every node answers from its own copy",
+		Values: values,
+	}
+}
 
 func commit() targets.Level {
 	return targets.Level{
 		Name: levelCommit, Doc: "how far a commit has come when it is acknowledged; without synchronous standbys all but off mean on",
 		Values: []string{"on", "off", "local", "remote_write", "remote_apply"},
+	}
+}
+
+func standbys() targets.Level {
+	return targets.Level{
+		Name: levelStandbys, Doc: "which standbys a commit waits for",
+		Values: []string{"any-1", "first-1", "all"},
 	}
 }
 
@@ -87,29 +89,6 @@ func isolation() targets.Level {
 	return targets.Level{
 		Name: levelIsolation, Doc: "the transactions' isolation level; a standby reads at most at repeatable-read",
 		Values: []string{"read-committed", "repeatable-read", "serializable"},
-	}
-}
-
-// The levels of transactions.
-
-func appends() targets.Level {
-	return targets.Level{
-		Name: levelAppend, Doc: "how a transaction appends to a list: it lets the server concatenate, inserts a row with the next number, or reads, adds and writes back",
-		Values: []string{"concat", "rows", "rmw"},
-	}
-}
-
-func index() targets.Level {
-	return targets.Level{
-		Name: levelIndex, Doc: "what transactions find rows by: the primary key, a secondary index, or a scan",
-		Values: []string{"primary", "secondary", "none"},
-	}
-}
-
-func selects() targets.Level {
-	return targets.Level{
-		Name: levelSelect, Doc: "whether transactions that write lock what they read",
-		Values: []string{"plain", "for-update"},
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/capstan-dev/capstan/targets"
 )
 
 // session is a connection of the driver, and the warnings that came over it.
@@ -66,8 +68,8 @@ func (s *session) do(ctx context.Context, sql string, args ...any) *pgconn.Resul
 	for i, a := range args {
 		values[i] = fmt.Append(nil, a)
 	}
-	if s.IsClosed() {
-		return &pgconn.Result{Err: errClosed()}
+	if s.IsClosed() { // the driver's error is that of a connection which breaks later, too
+		return &pgconn.Result{Err: targets.ErrClosed}
 	}
 	s.warnings = nil
 	return s.ExecParams(ctx, sql, values, nil, nil, nil).Read()
@@ -89,6 +91,16 @@ func (s *session) row(ctx context.Context, sql string, args ...any) ([]string, e
 	return row, nil
 }
 
+// column reads a query's first column as text.
+func (s *session) column(ctx context.Context, sql string, args ...any) ([]string, error) {
+	r := s.do(ctx, sql, args...)
+	var column []string
+	for _, row := range r.Rows {
+		column = append(column, string(row[0]))
+	}
+	return column, r.Err
+}
+
 // change makes a statement that writes, and returns how many rows it changed.
 func (s *session) change(ctx context.Context, sql string, args ...any) (int64, error) {
 	r := s.do(ctx, sql, args...)
@@ -101,16 +113,12 @@ func (s *session) change(ctx context.Context, sql string, args ...any) (int64, e
 // exec makes several statements without parameters.
 func (s *session) exec(ctx context.Context, sql string) ([]*pgconn.Result, error) {
 	if s.IsClosed() {
-		return nil, errClosed()
+		return nil, targets.ErrClosed
 	}
 	s.warnings = nil
 	results, err := s.Exec(ctx, sql).ReadAll()
 	return results, errors.Join(err, warned(s.warnings))
 }
-
-// errClosed is for what is not sent any more. The driver's own error does not
-// tell it from a connection that breaks while it waits for an answer.
-func errClosed() error { return notApplied(errors.New("the connection is closed")) }
 
 // warned is an error if the server warned while it wrote. A commit whose wait
 // for the synchronous standbys was cancelled succeeds with a warning, though
