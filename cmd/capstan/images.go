@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,19 +107,12 @@ func (a *app) listImages(ctx context.Context, e *docker.Engine, all []needed) er
 		if s.Present != "" {
 			size = megabytes(s.Size)
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", n.by, orDash(s.Official), orDash(s.Local), orDash(s.Present), size)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", n.by, cmp.Or(s.Official, "-"), cmp.Or(s.Local, "-"), cmp.Or(s.Present, "-"), size)
 	}
 	return tw.Flush()
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.0f MB", float64(n)/1e6) }
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
 
 // buildImages gets every image that it can, and says at the end which it could
 // not.

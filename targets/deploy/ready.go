@@ -52,6 +52,23 @@ func (d *Deployment) Await(ctx context.Context, ask func(context.Context) error)
 	}
 }
 
+// Poll tries again and again until there is no error, or the context ends.
+func Poll(ctx context.Context, every time.Duration, try func() error) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		case <-tick.C:
+		}
+	}
+}
+
 // gaveUp says which node is not ready, with its last log lines.
 func (d *Deployment) gaveUp(ctx context.Context, err error) error {
 	lines := ""

@@ -17,6 +17,7 @@ import (
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/cluster/external"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/deploy"
 )
 
 // outside is a system that somebody else runs.
@@ -116,19 +117,11 @@ func (o *outside) Cluster() *cluster.Cluster { return o.External.Cluster() }
 
 // Ready implements targets.System.
 func (o *outside) Ready(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		err := o.ask(ctx, endpointNode)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w: %w", o.spec.Endpoint, ctx.Err(), err)
-		case <-tick.C:
-		}
+	err := deploy.Poll(ctx, time.Second, func() error { return o.ask(ctx, endpointNode) })
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", o.spec.Endpoint, err)
 	}
+	return nil
 }
 
 // Versions implements targets.System.

@@ -142,19 +142,7 @@ const changeTimeout = 15 * time.Second
 func (s *system) patiently(ctx context.Context, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	tick := time.NewTicker(deploy.PollEvery)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-tick.C:
-		}
-	}
+	return deploy.Poll(ctx, deploy.PollEvery, try)
 }
 
 // transfer lets the leader hand over.

@@ -88,7 +88,7 @@ func (s *system) introduce(ctx context.Context, i int, node string) error {
 func (s *system) follow(ctx context.Context, node, primary string) error {
 	ctx, cancel := context.WithTimeout(ctx, formTimeout)
 	defer cancel()
-	return s.until(ctx, func() error {
+	return deploy.Poll(ctx, deploy.PollEvery, func() error {
 		_, err := s.ask(ctx, node, command{"CLUSTER", "REPLICATE", primary})
 		return err
 	})

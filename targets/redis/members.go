@@ -95,7 +95,7 @@ func (s *system) transferWatched(ctx context.Context, to string) error {
 	defer cancel()
 	err := s.prefer(ctx, to)
 	if err == nil {
-		err = s.until(ctx, func() error { return s.leads(ctx, to, command{"SENTINEL", "FAILOVER", watched}, sentinelName(0)) })
+		err = deploy.Poll(ctx, deploy.PollEvery, func() error { return s.leads(ctx, to, command{"SENTINEL", "FAILOVER", watched}, sentinelName(0)) })
 	}
 	_, back := s.ask(context.WithoutCancel(ctx), to, command{"CONFIG", "SET", "replica-priority", ordinary})
 	if err := errors.Join(err, back); err != nil {
@@ -109,7 +109,7 @@ func (s *system) prefer(ctx context.Context, to string) error {
 	if _, err := s.ask(ctx, to, command{"CONFIG", "SET", "replica-priority", preferred}); err != nil {
 		return err
 	}
-	return s.until(ctx, func() error {
+	return deploy.Poll(ctx, deploy.PollEvery, func() error {
 		replicas, err := s.replicas(ctx, sentinelName(0))
 		if err != nil {
 			return err
@@ -128,7 +128,7 @@ func (s *system) prefer(ctx context.Context, to string) error {
 func (s *system) transferShard(ctx context.Context, to string) error {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
-	err := s.until(ctx, func() error { return s.leads(ctx, to, command{"CLUSTER", "FAILOVER"}, to) })
+	err := deploy.Poll(ctx, deploy.PollEvery, func() error { return s.leads(ctx, to, command{"CLUSTER", "FAILOVER"}, to) })
 	if err != nil {
 		return fmt.Errorf("transfer to %s: %w", to, err)
 	}
@@ -143,23 +143,6 @@ func (s *system) leads(ctx context.Context, node string, change command, whom st
 	}
 	_, err = s.ask(ctx, whom, change)
 	return errors.Join(errors.New("it is a replica still"), err)
-}
-
-// until tries again and again until there is no error.
-func (s *system) until(ctx context.Context, try func() error) error {
-	tick := time.NewTicker(deploy.PollEvery)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-tick.C:
-		}
-	}
 }
 
 // now asks a node for its own time. Sentinels have no command for it, but tell

@@ -15,6 +15,7 @@ import (
 	"github.com/capstan-dev/capstan/cluster"
 	"github.com/capstan-dev/capstan/cluster/external"
 	"github.com/capstan-dev/capstan/targets"
+	"github.com/capstan-dev/capstan/targets/deploy"
 )
 
 const (
@@ -80,19 +81,11 @@ func (f *foreign) Cluster() *cluster.Cluster { return f.External.Cluster() }
 
 // Ready implements targets.System.
 func (f *foreign) Ready(ctx context.Context) error {
-	tick := time.NewTicker(askEvery)
-	defer tick.Stop()
-	for {
-		err := f.ask(ctx, endpointNode)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w: %w", f.spec.Endpoint, ctx.Err(), err)
-		case <-tick.C:
-		}
+	err := deploy.Poll(ctx, askEvery, func() error { return f.ask(ctx, endpointNode) })
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", f.spec.Endpoint, err)
 	}
+	return nil
 }
 
 // Versions implements targets.System.
