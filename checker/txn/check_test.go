@@ -139,7 +139,7 @@ func TestVerdictByModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := c.Judge(context.Background(), parse(t, skew), nil)
+		res, err := c.Judge(context.Background(), parse(t, skew))
 		if err != nil || res.Verdict != want || len(res.Anomalies) != 1 {
 			t.Errorf("%s: %v %v %v", model, res.Verdict, err, res.Anomalies)
 		}
@@ -183,7 +183,7 @@ func TestDeterministic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := c.Judge(context.Background(), l, nil)
+		res, err := c.Judge(context.Background(), l)
 		if err != nil {
 			t.Fatal(err)
 		}

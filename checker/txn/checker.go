@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/phase"
@@ -68,23 +69,37 @@ func (c *Isolation) Check(ctx context.Context, h *history.History) (checker.Resu
 	if err != nil {
 		return checker.Result{}, err
 	}
-	return c.Judge(ctx, l, phase.Of(h))
+	return c.Judge(ctx, l)
 }
 
-// Judge judges a log. The timeline has the faults of its history; nil if they
-// are not known.
-func (c *Isolation) Judge(ctx context.Context, l *log.Log, faults *phase.Timeline) (checker.Result, error) {
+// Judge judges a log.
+func (c *Isolation) Judge(ctx context.Context, l *log.Log) (checker.Result, error) {
 	o, err := Check(ctx, l, c.infer)
 	if err != nil {
 		return checker.Result{}, err
 	}
-	teller := explain.New(l, faults)
+	teller := explain.New(l, faults(l))
 	res, err := c.result(l, o, teller)
 	if c.shrink && res.Verdict == checker.Invalid {
 		first := slices.IndexFunc(o.Anomalies, func(a infer.Anomaly) bool { return a.Kind == res.Anomalies[0].Kind })
 		res.Anomalies[0].Text += c.needed(ctx, l, o.Anomalies[first], teller)
 	}
 	return res, err
+}
+
+// faults are those that the nemesis told of; the last one may go on to the end
+// of the history.
+func faults(l *log.Log) *phase.Timeline {
+	var end time.Duration
+	for i := range l.Txns {
+		end = max(end, l.Txns[i].End)
+	}
+	h := history.History{Events: slices.Clone(l.Nemesis)}
+	if n := len(h.Events); n > 0 {
+		end = max(end, h.Events[n-1].Time)
+	}
+	h.Events = append(h.Events, history.Event{Time: end})
+	return phase.Of(&h)
 }
 
 // Figures are what a result has as its data.

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/capstan-dev/capstan/checker"
-	"github.com/capstan-dev/capstan/checker/phase"
 	"github.com/capstan-dev/capstan/checker/txn/predicate"
 	"github.com/capstan-dev/capstan/history"
 )
@@ -40,5 +39,5 @@ func (c *Predicates) Check(ctx context.Context, h *history.History) (checker.Res
 	}
 	of := *c.isolation
 	of.infer = u.Infer
-	return of.Judge(ctx, u.Log, phase.Of(h))
+	return of.Judge(ctx, u.Log)
 }

@@ -145,7 +145,7 @@ type judged struct {
 }
 
 func (j judged) Check(ctx context.Context, _ *history.History) (checker.Result, error) {
-	return j.Judge(ctx, j.log, nil)
+	return j.Judge(ctx, j.log)
 }
 
 // isolationResults are results with what was found about isolation at the top.

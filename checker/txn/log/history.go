@@ -35,7 +35,7 @@ func FromHistory(h *history.History) (*Log, error) {
 	}
 	slices.SortStableFunc(b.log.Txns, func(x, y Txn) int { return int(x.Complete) - int(y.Complete) })
 	b.log.Txns = append(b.log.Txns, crashed...)
-	b.log.Events = len(h.Events)
+	b.log.Events, b.log.Nemesis = len(h.Events), NemesisOf(h)
 	return b.finish(), nil
 }
 

@@ -11,6 +11,8 @@ package log
 import (
 	"strconv"
 	"time"
+
+	"github.com/capstan-dev/capstan/history"
 )
 
 // Outcome is what a client learned about its transaction.
@@ -107,6 +109,8 @@ type Log struct {
 	Nodes []string
 	// Events counts the events of clients and others.
 	Events int
+	// Nemesis has the events of the nemesis.
+	Nemesis []history.Event
 }
 
 // Of are the micro-operations of a transaction.

@@ -31,6 +31,9 @@ func show(l *log.Log) string {
 		}
 		out.WriteString("\n")
 	}
+	for _, e := range l.Nemesis {
+		fmt.Fprintf(&out, "nemesis: event %d %s %s\n", e.Index, e.Kind, e.F)
+	}
 	return out.String()
 }
 
@@ -50,6 +53,7 @@ const sample = `0: ok process 0 events 0 2, append of 5 1, list of "x"
 4: info process 0 events 9 11, append of 5 4, blind of 5
 5: ok process 1 events 10 12, list of 5 1 4 "a b"
 6: info process 1 events 13 -1, append of 5 9, blind of "x"
+nemesis: event 4 info start
 `
 
 // forms are the sample, as it may be written.

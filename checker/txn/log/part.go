@@ -17,7 +17,8 @@ type part struct {
 	firstIndex, lastIndex int32
 	// first are the transactions whose processes have no event before, so that
 	// their invocations are in an earlier part, or nowhere.
-	first []orphan
+	first   []orphan
+	nemesis []disturbance
 	// loose says that there is a completion without an invocation besides.
 	loose, invoked, indexed, unindexed bool
 }
@@ -186,7 +187,7 @@ func (p *part) operations(s *scanner) error {
 func (p *part) operation(s *scanner) error {
 	e := event{process: math.MinInt32}
 	e.index = Never
-	before := int32(len(p.b.log.Mops))
+	before, begin := int32(len(p.b.log.Mops)), s.i
 	s.i++
 	for s.gap() != '}' {
 		name, named := s.field()
@@ -207,6 +208,7 @@ func (p *part) operation(s *scanner) error {
 	}
 	if e.process < 0 {
 		p.b.log.Mops = p.b.log.Mops[:before]
+		p.nemesis = append(p.nemesis, disturbance{e.pos, bytes.Clone(s.b[begin:s.i])})
 		return nil
 	}
 	return p.take(&e, before)

@@ -151,6 +151,9 @@ func (j *joiner) add(p *part, other bool) error {
 	if p.loose && j.invoked || int64(j.events)+int64(p.events) > math.MaxInt32 {
 		return errOdd
 	}
+	if err := j.disturbed(p); err != nil {
+		return err
+	}
 	base := int32(0)
 	var r *renaming
 	if other {

@@ -17,7 +17,7 @@ func (u *Universe) versions() error {
 		x := &u.Log.Txns[t]
 		for i := x.First; i < x.Last; i++ {
 			m := u.Log.Mops[i]
-			if m.Fun != log.Insert && m.Fun != log.Write && m.Fun != log.Delete {
+			if !writes(m) {
 				continue
 			}
 			k := &u.keys[m.Key]
@@ -36,6 +36,8 @@ func (u *Universe) versions() error {
 	u.first()
 	return nil
 }
+
+func writes(m log.Mop) bool { return m.Fun == log.Insert || m.Fun == log.Write || m.Fun == log.Delete }
 
 // first puts the version that came before all others in front: that of init, or
 // else unborn. Init is trusted: its keys never were unborn.
@@ -63,24 +65,27 @@ func (u *Universe) installed(k int32) []*version {
 	return out
 }
 
-// known is a version by its value; nil if nobody wrote it.
+// known is a version by its value; nil if nobody wrote it. A transaction may
+// write a value again, and one that failed what another one wrote: the version
+// that was installed counts, and only then others.
 func (u *Universe) known(k int32, value log.Value) *version {
 	var best *version
 	for i := range u.keys[k].versions {
-		if v := &u.keys[k].versions[i]; v.alive && v.value == value && (best == nil || best.failed) {
+		v := &u.keys[k].versions[i]
+		if v.alive && v.value == value && (best == nil || best.failed && !v.failed || best.inner && !v.inner && !v.failed) {
 			best = v
 		}
 	}
 	return best
 }
 
-// absent is the version that a read of nothing saw; nil if there are several. A
-// key of init that was never deleted can have been missed by a read only before
-// init.
-func (u *Universe) absent(k int32) *version {
+// absent is the version that t saw when it read nothing; nil if there are
+// several. A key of init that was never deleted can have been missed by a read
+// only before init.
+func (u *Universe) absent(t, k int32) *version {
 	var found *version
 	for _, v := range u.installed(k) {
-		if v.alive {
+		if v.alive || v.txn == t {
 			continue
 		}
 		if found != nil {
@@ -94,15 +99,16 @@ func (u *Universe) absent(k int32) *version {
 	return found
 }
 
-// looked is the version of a key that a predicate read looked at, if that can be
-// told: the one it returned, or the only one that it would not have returned.
-func (u *Universe) looked(k int32, a answer) (v *version, miss bool) {
+// looked is the version of a key that a predicate read of t looked at, if that
+// can be told: the one it returned, or the only one of others that it would not
+// have returned.
+func (u *Universe) looked(t, k int32, a answer) (v *version, miss bool) {
 	if value, ok := a.found[k]; ok {
 		return u.known(k, value), false
 	}
 	var found *version
 	for _, v := range u.installed(k) {
-		if u.matches(a, v) {
+		if u.matches(a, v) || v.txn == t {
 			continue
 		}
 		if found != nil {
@@ -138,7 +144,11 @@ type inference struct {
 //	ww: who wrote the first version, and who wrote a later one
 //
 // Between several writes of a key after its first version no order is inferred.
+// It is an error if two transactions wrote one value to a key.
 func (u *Universe) Infer(*log.Log) (*infer.Inference, error) {
+	if err := u.versions(); err != nil {
+		return nil, err
+	}
 	x := &inference{Universe: u, seen: map[dependency]infer.Evidence{}}
 	for k := range u.keys {
 		x.overwritten(int32(k))
@@ -213,7 +223,7 @@ func (x *inference) read(t, mop int32) {
 	}
 	v := x.known(m.Key, m.Value)
 	if m.Value == log.Nil {
-		v = x.absent(m.Key)
+		v = x.absent(t, m.Key)
 	}
 	if v == nil {
 		return
@@ -240,25 +250,54 @@ func (x *inference) later(k int32, v *version) []*version {
 func (x *inference) predicateRead(t, mop int32) {
 	a := x.reads[mop]
 	for k := range int32(len(x.keys)) {
-		if value, ok := a.found[k]; ok && !x.judge(t, mop, k, value) {
+		if value, ok := a.found[k]; !ok && x.wrote(t, mop, k) || ok && !x.believes(t, mop, k, value) {
 			continue
 		}
-		v, miss := x.looked(k, a)
+		v, miss := x.looked(t, k, a)
 		if miss {
 			x.out.Found.Add(adya.PredicateReadMiss, func() infer.Found { return x.miss(t, mop, k) })
 		}
-		if v == nil {
-			continue
+		if v != nil {
+			x.through(t, mop, k, v)
 		}
-		why := ""
-		if _, ok := a.found[k]; !ok {
-			why = "every other version of the key would have matched"
-		}
-		x.edge(v.txn, t, graph.WR, infer.Evidence{Key: k, FromMop: v.mop, ToMop: mop, Value: v.value, Next: log.Nil, Why: why})
-		for _, next := range x.later(k, v) {
-			if x.matches(a, v) != x.matches(a, next) {
-				x.edge(t, next.txn, graph.RWP, infer.Evidence{Key: k, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value, Why: why})
-			}
+	}
+}
+
+// wrote says whether a transaction wrote a key before a micro-operation: then a
+// read need not have looked at a version of others.
+func (x *inference) wrote(t, mop, k int32) bool {
+	return slices.ContainsFunc(x.Log.Mops[x.Log.Txns[t].First:mop], func(m log.Mop) bool { return m.Key == k && writes(m) })
+}
+
+// wroteValue says the same of one value.
+func (x *inference) wroteValue(t, mop, k int32, value log.Value) bool {
+	return slices.ContainsFunc(x.Log.Mops[x.Log.Txns[t].First:mop], func(m log.Mop) bool { return m.Key == k && m.Value == value && writes(m) })
+}
+
+// believes says whether what a predicate read returned of a key tells of another
+// transaction's version.
+func (x *inference) believes(t, mop, k int32, value log.Value) bool {
+	switch {
+	case !x.reads[mop].test.matches(x.Log.Text(value)):
+		x.out.Open = append(x.out.Open, fmt.Sprintf("%s: %s returned key %s as %s, which does not match: nothing follows from that",
+			x.Log.Name(t), x.Log.Text(x.Log.Mops[mop].Value), x.Log.Keys[k], x.Log.Text(value)))
+		return false
+	case x.wroteValue(t, mop, k, value):
+		return false
+	}
+	return x.judge(t, mop, k, value)
+}
+
+// through adds what follows from having looked at a version.
+func (x *inference) through(t, mop, k int32, v *version) {
+	a, why := x.reads[mop], ""
+	if _, ok := a.found[k]; !ok {
+		why = "every other version of the key would have matched"
+	}
+	x.edge(v.txn, t, graph.WR, infer.Evidence{Key: k, FromMop: v.mop, ToMop: mop, Value: v.value, Next: log.Nil, Why: why})
+	for _, next := range x.later(k, v) {
+		if x.matches(a, v) != x.matches(a, next) {
+			x.edge(t, next.txn, graph.RWP, infer.Evidence{Key: k, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value, Why: why})
 		}
 	}
 }
@@ -266,6 +305,9 @@ func (x *inference) predicateRead(t, mop int32) {
 func (x *inference) miss(t, mop, k int32) infer.Found {
 	f := infer.Found{Key: k, Txns: []int32{t}, Mops: []int32{mop}}
 	for _, v := range x.installed(k) {
+		if v.txn == t {
+			continue
+		}
 		f.Txns, f.Mops, f.Values = append(f.Txns, v.txn), append(f.Mops, v.mop), append(f.Values, v.value)
 	}
 	return f
@@ -285,7 +327,7 @@ func (x *inference) judge(t, mop, k int32, value log.Value) bool {
 		kind = adya.G1a
 	case v.inner && v.txn != t:
 		kind = adya.G1b
-	case v.txn == t && v.mop > mop:
+	case v.txn == t && !x.wroteValue(t, mop, k, value):
 		kind = adya.FutureRead
 	default:
 		return true

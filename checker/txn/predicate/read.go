@@ -7,6 +7,7 @@ package predicate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -52,8 +53,9 @@ type answer struct {
 
 // test is a predicate.
 type test struct {
-	f    string // true, = or mod
-	args []json.RawMessage
+	f     string // true, = or mod
+	value string // of =
+	m, r  int64  // of mod
 }
 
 // matches says whether a value, as JSON, fulfils it.
@@ -62,79 +64,117 @@ func (t test) matches(value string) bool {
 	case "true":
 		return true
 	case "=":
-		return string(t.args[0]) == value
+		return t.value == value
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
-	m, err1 := strconv.ParseInt(string(t.args[0]), 10, 64)
-	r, err2 := strconv.ParseInt(string(t.args[1]), 10, 64)
-	return err == nil && err1 == nil && err2 == nil && m != 0 && ((n%m)+m)%m == r
+	return err == nil && ((n%t.m)+t.m)%t.m == t.r
 }
 
 func parseTest(b json.RawMessage) (t test, err error) {
 	var list []json.RawMessage
-	if json.Unmarshal(b, &list) != nil {
+	if json.Unmarshal(b, &list) != nil || len(list) == 0 {
 		list = []json.RawMessage{b}
 	}
-	if len(list) > 0 {
-		t = test{strings.Trim(string(list[0]), `":`), list[1:]}
-	}
-	if want, ok := map[string]int{"true": 0, "=": 1, "mod": 2}[t.f]; !ok || want != len(t.args) {
+	t.f = strings.Trim(string(list[0]), `":`)
+	args := list[1:]
+	if want, ok := map[string]int{"true": 0, "=": 1, "mod": 2}[t.f]; !ok || want != len(args) {
 		return t, fmt.Errorf("predicate %.60s: want true, [= v] or [mod m r]", b)
 	}
-	if m, _ := strconv.ParseInt(string(slices.Concat(t.args, []json.RawMessage{[]byte("1")})[0]), 10, 64); t.f == "mod" && m <= 0 {
-		return t, fmt.Errorf("predicate %.60s: want a modulus above 0", b)
+	switch t.f {
+	case "=":
+		t.value = string(args[0])
+	case "mod":
+		var err1, err2 error
+		t.m, err1 = strconv.ParseInt(string(args[0]), 10, 64)
+		t.r, err2 = strconv.ParseInt(string(args[1]), 10, 64)
+		if err1 != nil || err2 != nil || t.m <= 0 || t.m > math.MaxInt64/2 || t.r < 0 || t.r >= t.m {
+			return t, fmt.Errorf("predicate %.60s: want a modulus above 0, and a remainder from 0 to below it", b)
+		}
 	}
 	return t, nil
 }
 
 // Read takes in a history: an init operation whose value has the initial values
 // of keys, and transactions of [insert k v], [delete k], [w k v], [r k v] and
-// [rp predicate {k v ...}].
+// [rp predicate {k v ...}]. Init is trusted if it is ok and comes before all
+// else; otherwise it is a transaction of inserts like any other. A
+// *log.ValueError says which operation is none of these.
 func Read(h *history.History) (*Universe, error) {
 	pairs, err := history.Pairs(h)
 	if err != nil {
 		return nil, err
 	}
-	u := &Universe{Log: &log.Log{Nodes: []string{""}, Events: len(h.Events)}, reads: map[int32]answer{}, key: map[string]int32{}, text: map[string]log.Value{}, init: infer.None}
+	u := &Universe{Log: &log.Log{Nodes: []string{""}, Events: len(h.Events), Nemesis: log.NemesisOf(h)}, reads: map[int32]answer{}, key: map[string]int32{}, text: map[string]log.Value{}, init: infer.None}
 	u.unborn, u.dead = u.value("unborn"), u.value("dead")
-	at := map[*history.Event]int32{}
+	at := positions{}
 	for i := range h.Events {
 		at[&h.Events[i]] = int32(i)
 	}
 	timeless := h.Timeless()
+	first := trusted(pairs, at)
 	slices.SortStableFunc(pairs, func(a, b history.Pair) int { return done(a, at) - done(b, at) })
 	for _, p := range pairs {
+		if first != nil && p.Complete == first {
+			u.init = int32(len(u.Log.Txns))
+		}
 		if err := u.transaction(p, at, timeless); err != nil {
 			return nil, err
 		}
 	}
-	return u, u.versions()
+	return u, nil
+}
+
+// trusted is the completion of the init that made the universe: one that was
+// acknowledged before anything else began. A crashed one may not have happened,
+// and what came before a late one saw nothing of it.
+func trusted(pairs []history.Pair, at positions) *history.Event {
+	began := func(p history.Pair) int32 {
+		if p.Invoke != nil {
+			return at[p.Invoke]
+		}
+		return at[p.Complete]
+	}
+	byBegin := slices.Clone(pairs)
+	slices.SortFunc(byBegin, func(a, b history.Pair) int { return int(began(a) - began(b)) })
+	if len(byBegin) == 0 {
+		return nil
+	}
+	p := byBegin[0]
+	if p.F() != "init" || p.Outcome() != history.OK || len(byBegin) > 1 && began(byBegin[1]) < at[p.Complete] {
+		return nil
+	}
+	return p.Complete
 }
 
 // done is the position of a pair's completion; those without one come last.
-func done(p history.Pair, at map[*history.Event]int32) int {
+func done(p history.Pair, at positions) int {
 	if p.Complete == nil {
 		return math.MaxInt32 + int(at[p.Invoke])
 	}
 	return int(at[p.Complete])
 }
 
-func (u *Universe) transaction(p history.Pair, at map[*history.Event]int32, timeless bool) error {
-	e := p.Complete
-	if e == nil || p.Outcome() == history.Info && p.Invoke != nil || len(e.Value) == 0 {
-		e = p.Invoke
+func (u *Universe) transaction(p history.Pair, at positions, timeless bool) error {
+	x := log.Txn{Invoke: log.Never, Complete: log.Never, InvokeIndex: log.Never, CompleteIndex: log.Never, First: int32(len(u.Log.Mops)), Outcome: log.Info}
+	e := p.Invoke // whose value counts
+	for _, event := range []*history.Event{p.Invoke, p.Complete} {
+		if event == nil {
+			continue
+		}
+		if event.Process > math.MaxInt32 || event.Index > math.MaxInt32 {
+			return at.wrong(event, errors.New("its index or process is 2^31 or more"))
+		}
+		if e == nil || event.Kind == history.OK || event.Kind == history.Fail && some(event.Value) {
+			e = event
+		}
+		x.Process, x.Node = int32(event.Process), u.node(event.Node)
 	}
-	x := log.Txn{Invoke: log.Never, Complete: log.Never, InvokeIndex: log.Never, CompleteIndex: log.Never, Process: int32(e.Process), First: int32(len(u.Log.Mops))}
-	x.Outcome = map[history.Kind]log.Outcome{history.OK: log.OK, history.Fail: log.Fail}[p.Outcome()]
-	if k := p.Outcome(); k != history.OK && k != history.Fail {
-		x.Outcome = log.Info
-	}
-	x.Node = u.node(e.Node)
 	if i := p.Invoke; i != nil {
 		x.Invoke, x.InvokeIndex = at[i], int32(i.Index)
 	}
 	if c := p.Complete; c != nil {
 		x.Complete, x.CompleteIndex = at[c], int32(c.Index)
+		x.Outcome = map[history.Kind]log.Outcome{history.OK: log.OK, history.Fail: log.Fail, history.Info: log.Info}[c.Kind]
 	}
 	if !timeless {
 		if p.Invoke != nil {
@@ -144,15 +184,25 @@ func (u *Universe) transaction(p history.Pair, at map[*history.Event]int32, time
 			x.End = p.Complete.Time
 		}
 	}
-	if e.F == "init" && u.init == infer.None && x.Outcome != log.Fail {
-		u.init = int32(len(u.Log.Txns))
-	}
-	if err := u.mops(e, x.Outcome); err != nil {
-		return fmt.Errorf("event %d: %w", e.Index, err)
+	if some(e.Value) || x.Outcome == log.OK {
+		if err := u.mops(e, x.Outcome); err != nil {
+			return at.wrong(e, err)
+		}
 	}
 	x.Last = int32(len(u.Log.Mops))
 	u.Log.Txns = append(u.Log.Txns, x)
 	return nil
+}
+
+// some says whether there is a value.
+func some(value json.RawMessage) bool { return len(value) > 0 && string(value) != "null" }
+
+// positions are those of events in their history.
+type positions map[*history.Event]int32
+
+// wrong says where a value is wrong.
+func (at positions) wrong(e *history.Event, err error) error {
+	return &log.ValueError{Position: int(at[e]), Msg: fmt.Sprintf("event %d (%s %s): %v", e.Index, e.Kind, e.F, err)}
 }
 
 func (u *Universe) node(name string) int32 {
@@ -168,17 +218,20 @@ func (u *Universe) node(name string) int32 {
 func (u *Universe) mops(e *history.Event, o log.Outcome) error {
 	if e.F == "init" {
 		var values map[string]json.RawMessage
-		if err := json.Unmarshal(e.Value, &values); err != nil {
-			return fmt.Errorf("init has the value %.60s, want a map of keys to values", e.Value)
+		if err := json.Unmarshal(e.Value, &values); err != nil || values == nil {
+			return fmt.Errorf("init has the value %.60q, want a map of keys to values", e.Value)
 		}
 		for _, k := range slices.Sorted(maps.Keys(values)) {
+			if !some(values[k]) {
+				return fmt.Errorf("init gives key %s the value nil, which is what a read of nothing returns", k)
+			}
 			u.add(log.Insert, u.named(k), u.value(string(values[k])))
 		}
 		return nil
 	}
 	var steps [][]json.RawMessage
-	if err := json.Unmarshal(e.Value, &steps); err != nil {
-		return fmt.Errorf("value %.60s: want a list of [f key value], [delete key] or [rp predicate found]", e.Value)
+	if err := json.Unmarshal(e.Value, &steps); err != nil || steps == nil {
+		return fmt.Errorf("the value is %.60q, want a list of micro-operations: %s", e.Value, forms)
 	}
 	for _, s := range steps {
 		if err := u.mop(s, o); err != nil {
@@ -187,6 +240,9 @@ func (u *Universe) mops(e *history.Event, o log.Outcome) error {
 	}
 	return nil
 }
+
+// forms are those of micro-operations.
+const forms = "[insert k v], [delete k], [w k v], [r k v] or [rp predicate found]"
 
 func (u *Universe) mop(s []json.RawMessage, o log.Outcome) error {
 	f := ""
@@ -197,7 +253,9 @@ func (u *Universe) mop(s []json.RawMessage, o log.Outcome) error {
 	case f == "delete":
 		u.add(log.Delete, u.named(name(s[1])), u.dead)
 	case len(s) != 3:
-		return fmt.Errorf("micro-operation %s: want [insert k v], [delete k], [w k v], [r k v] or [rp predicate found]", s)
+		return fmt.Errorf("micro-operation %.60s: want %s", s, forms)
+	case (f == "insert" || f == "w") && !some(s[2]):
+		return fmt.Errorf("micro-operation %.60s: it writes nil, which is what a read of nothing returns", s)
 	case f == "insert":
 		u.add(log.Insert, u.named(name(s[1])), u.value(string(s[2])))
 	case f == "w":
@@ -209,7 +267,7 @@ func (u *Universe) mop(s []json.RawMessage, o log.Outcome) error {
 	case f == "rp":
 		return u.predicate(s, o)
 	default:
-		return fmt.Errorf("micro-operation %s: want [insert k v], [delete k], [w k v], [r k v] or [rp predicate found]", s)
+		return fmt.Errorf("micro-operation %.60s: want %s", s, forms)
 	}
 	return nil
 }
@@ -220,11 +278,14 @@ func (u *Universe) predicate(s []json.RawMessage, o log.Outcome) error {
 		return err
 	}
 	found := map[string]json.RawMessage{}
-	if err := json.Unmarshal(s[2], &found); err != nil {
+	if err := json.Unmarshal(s[2], &found); err != nil || found == nil {
 		return fmt.Errorf("predicate read found %.60s, want a map of keys to values", s[2])
 	}
 	a := answer{t, map[int32]log.Value{}}
 	for _, k := range slices.Sorted(maps.Keys(found)) {
+		if !some(found[k]) {
+			return fmt.Errorf("predicate read found key %s with the value nil, want keys that there are", k)
+		}
 		a.found[u.named(k)] = u.value(string(found[k]))
 	}
 	u.reads[int32(len(u.Log.Mops))] = a
