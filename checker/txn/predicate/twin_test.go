@@ -314,7 +314,8 @@ func (r relation) cyclic() bool {
 // graph is Adya's direct serialization graph of one choice.
 type graph struct {
 	ww, wr, rw, rwp relation
-	// future: a predicate looked beyond what its own transaction wrote later.
+	// future: a predicate looked beyond what its own transaction wrote later,
+	// which is circular information flow (G1c) of one transaction.
 	future bool
 }
 
@@ -353,10 +354,9 @@ func (g *graph) read(r reading, v version, order []version) {
 // anti-dependencies (Cerone and Gotsman, JACM 2018, theorem 10).
 func (s tale) levels(g *graph, set uint, internal bool) map[string]bool {
 	depends, anti := union(g.ww, g.wr), union(g.rw, g.rwp)
-	if depends.cyclic() {
+	if depends.cyclic() || g.future {
 		return nil
 	}
-	internal = internal && !g.future
 	single := false
 	reach := depends.closed()
 	for i, set := range anti.then(reach) {
