@@ -35,6 +35,7 @@ import (
 	lockload "github.com/capstan-dev/capstan/workloads/lock"
 	longforkload "github.com/capstan-dev/capstan/workloads/longfork"
 	monotonicload "github.com/capstan-dev/capstan/workloads/monotonic"
+	predicateload "github.com/capstan-dev/capstan/workloads/predicate"
 	registerload "github.com/capstan-dev/capstan/workloads/register"
 	sequentialload "github.com/capstan-dev/capstan/workloads/sequential"
 	setload "github.com/capstan-dev/capstan/workloads/set"
@@ -74,6 +75,7 @@ func allWorkloads(p plan.Plan, claim string) []workloads.Workload {
 		bankload.New(),
 		txnload.Append(func() (checker.Checker, error) { return txn.NewListAppend(claim) }),
 		txnload.WR(func() (checker.Checker, error) { return txn.NewRWRegister(claim, wr.Options{}) }),
+		predicateload.New(func() (checker.Checker, error) { return txn.NewClosedPredicate(claim) }),
 		monotonicload.New(func() (checker.Checker, error) { return monotonic.New(claim) }),
 		writeskewload.New(),
 		longforkload.New(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/capstan-dev/capstan/workloads/ids"
 	"github.com/capstan-dev/capstan/workloads/lock"
 	"github.com/capstan-dev/capstan/workloads/monotonic"
+	"github.com/capstan-dev/capstan/workloads/predicate"
 	"github.com/capstan-dev/capstan/workloads/register"
 	"github.com/capstan-dev/capstan/workloads/set"
 	"github.com/capstan-dev/capstan/workloads/txn"
@@ -30,6 +32,7 @@ func (s *suite) verbs(t *testing.T) {
 	has[counter.Store](t, "counter", conn, s.counter)
 	has[txn.Appender](t, "append", conn, s.append)
 	has[txn.Registers](t, "wr", conn, s.wr)
+	has[predicate.Store](t, "predicate", conn, s.predicate)
 	has[bank.Store](t, "bank", conn, s.bank)
 	has[monotonic.Store](t, "monotonic", conn, s.monotonic)
 	has[ids.Store](t, "ids", conn, s.ids)
@@ -133,6 +136,46 @@ func (s *suite) wr(t *testing.T, ctx context.Context, r txn.Registers) {
 	Must(t, err)
 	if second[0].Value != 2 || second[1].Value != 3 {
 		t.Errorf("read %+v", second)
+	}
+}
+
+func (s *suite) predicate(t *testing.T, ctx context.Context, p predicate.Store) {
+	j, k := s.number(), s.number()
+	all := predicate.Mop{F: "rp", Test: predicate.Test{F: "true"}}
+	equal := predicate.Mop{F: "rp", Test: predicate.Test{F: "=", Value: k}}
+	odd := predicate.Mop{F: "rp", Test: predicate.Test{F: "mod", Modulus: 1000, Value: k + 1}}
+	do := func(mops ...predicate.Mop) []predicate.Mop {
+		t.Helper()
+		done, err := p.PredicateTxn(ctx, mops)
+		Must(t, err)
+		return done
+	}
+	found := func(m predicate.Mop, want map[int]int) {
+		t.Helper()
+		if !maps.Equal(m.Found, want) {
+			t.Errorf("%+v found %v, want %v", m.Test, m.Found, want)
+		}
+	}
+	before := do(all, predicate.Mop{F: "r", Key: k})
+	if before[1].Known {
+		t.Errorf("an absent key has the value %d", before[1].Value)
+	}
+	now := maps.Clone(before[0].Found)
+	now[j], now[k] = 1000+k+1, k
+	mine := do(predicate.Mop{F: "insert", Key: k, Value: k}, predicate.Mop{F: "w", Key: j, Value: k}, predicate.Mop{F: "w", Key: j, Value: 1000 + k + 1}, all)
+	found(mine[3], now)
+	for _, unmet := range []predicate.Mop{{F: "insert", Key: k, Value: 1}, {F: "delete", Key: s.number()}} {
+		if _, err := p.PredicateTxn(ctx, []predicate.Mop{{F: "delete", Key: j}, unmet}); !errors.Is(err, history.ErrUnmet) {
+			t.Errorf("%s of %d: %v, want %v", unmet.F, unmet.Key, err, history.ErrUnmet)
+		}
+	}
+	then := do(all, equal, odd, predicate.Mop{F: "r", Key: k}, predicate.Mop{F: "delete", Key: k}, predicate.Mop{F: "r", Key: k}, equal)
+	found(then[0], now)
+	found(then[1], map[int]int{k: k})
+	found(then[2], map[int]int{j: 1000 + k + 1})
+	found(then[6], nil)
+	if !then[3].Known || then[3].Value != k || then[5].Known {
+		t.Errorf("read %+v before a delete and %+v after it", then[3], then[5])
 	}
 }
 

@@ -43,7 +43,7 @@ func (s *system) Open(ctx context.Context, node string, process int) (io.Closer,
 		return nil, targets.NotApplied(errors.Join(fmt.Errorf("set the isolation level: %w", err), ses.close()))
 	}
 	c := &Conn{s: ses, node: node, levels: s.Spec.Levels}
-	c.Client = tables.New(tables.Session{Transact: c.transact, Column: ses.column, Change: ses.change}, statements(), c.levels)
+	c.Client = tables.New(tables.Session{Transact: c.transact, Query: ses.rows, Change: ses.change}, statements(), c.levels)
 	return c, nil
 }
 

@@ -126,15 +126,11 @@ func (s *session) row(ctx context.Context, sql string, args ...any) ([]string, e
 	return rows[0], nil
 }
 
-// column reads a query's first column as text; $1 is its first argument.
-func (s *session) column(ctx context.Context, sql string, args ...any) ([]string, error) {
+// rows reads a query's rows as text; $1 is its first argument.
+func (s *session) rows(ctx context.Context, sql string, args ...any) ([][]string, error) {
 	sql, args = marked(sql, args)
 	_, rows, err := s.query(ctx, sql, args...)
-	var column []string
-	for _, row := range rows {
-		column = append(column, row[0])
-	}
-	return column, err
+	return rows, err
 }
 
 // change makes a statement that writes, and returns how many rows it found; $1

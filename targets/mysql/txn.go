@@ -7,12 +7,14 @@ import (
 
 	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/targets/tables"
+	"github.com/capstan-dev/capstan/workloads/predicate"
 	"github.com/capstan-dev/capstan/workloads/txn"
 )
 
 var (
-	_ txn.Appender  = (*Conn)(nil)
-	_ txn.Registers = (*Conn)(nil)
+	_ txn.Appender    = (*Conn)(nil)
+	_ txn.Registers   = (*Conn)(nil)
+	_ predicate.Store = (*Conn)(nil)
 )
 
 // statements are those of MariaDB and MySQL.
@@ -21,9 +23,14 @@ func statements() tables.Dialect {
 		Half:     "SELECT balance FROM accounts WHERE MOD(id, 2) = $1 ORDER BY id",
 		Count:    "INSERT INTO monotonic VALUES ($1, $2) ON DUPLICATE KEY UPDATE v = VALUES(v)",
 		NextRow:  "INSERT INTO list_rows (pk, sk, nk, i, v) SELECT $1, $1, $1, COALESCE(MAX(i), 0) + 1, $2 FROM list_rows",
+		NewItem:  "INSERT IGNORE INTO items (pk, sk, nk, v, iv) VALUES ($1, $1, $1, $2, $2)",
 		Register: upsert("registers", "$2"),
 		List:     upsert("lists", "$2"),
 		Concat:   upsert("lists", "CONCAT(v, ',', $2)"),
+		Item: tables.Upsert{
+			Update: "UPDATE items SET v = $2, iv = $2",
+			Insert: "INSERT INTO items (pk, sk, nk, v, iv) VALUES ($1, $1, $1, $2, $2) ON DUPLICATE KEY UPDATE v = $2, iv = $2",
+		},
 	}
 }
 

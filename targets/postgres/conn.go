@@ -43,7 +43,7 @@ func (s *system) Open(ctx context.Context, node string, process int) (io.Closer,
 
 func newConn(s *session, node string, levels map[string]string) *Conn {
 	c := &Conn{s: s, node: node, levels: levels}
-	c.Client = tables.New(tables.Session{Transact: c.transact, Column: s.column, Change: s.change}, dialect(), levels)
+	c.Client = tables.New(tables.Session{Transact: c.transact, Query: s.query, Change: s.change}, dialect(), levels)
 	return c
 }
 

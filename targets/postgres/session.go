@@ -75,30 +75,28 @@ func (s *session) do(ctx context.Context, sql string, args ...any) *pgconn.Resul
 	return s.ExecParams(ctx, sql, values, nil, nil, nil).Read()
 }
 
-// row reads a statement's only row as text.
-func (s *session) row(ctx context.Context, sql string, args ...any) ([]string, error) {
+// query reads a statement's rows as text.
+func (s *session) query(ctx context.Context, sql string, args ...any) ([][]string, error) {
 	r := s.do(ctx, sql, args...)
-	if r.Err != nil {
-		return nil, r.Err
+	rows := make([][]string, len(r.Rows))
+	for i, row := range r.Rows {
+		for _, col := range row {
+			rows[i] = append(rows[i], string(col))
+		}
 	}
-	if len(r.Rows) != 1 {
-		return nil, fmt.Errorf("%d rows, want 1", len(r.Rows))
-	}
-	row := make([]string, len(r.Rows[0]))
-	for i, col := range r.Rows[0] {
-		row[i] = string(col)
-	}
-	return row, nil
+	return rows, r.Err
 }
 
-// column reads a query's first column as text.
-func (s *session) column(ctx context.Context, sql string, args ...any) ([]string, error) {
-	r := s.do(ctx, sql, args...)
-	var column []string
-	for _, row := range r.Rows {
-		column = append(column, string(row[0]))
+// row reads a statement's only row.
+func (s *session) row(ctx context.Context, sql string, args ...any) ([]string, error) {
+	rows, err := s.query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
 	}
-	return column, r.Err
+	if len(rows) != 1 {
+		return nil, fmt.Errorf("%d rows, want 1", len(rows))
+	}
+	return rows[0], nil
 }
 
 // change makes a statement that writes, and returns how many rows it changed.

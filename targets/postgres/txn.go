@@ -7,12 +7,14 @@ import (
 
 	"github.com/capstan-dev/capstan/targets"
 	"github.com/capstan-dev/capstan/targets/tables"
+	"github.com/capstan-dev/capstan/workloads/predicate"
 	"github.com/capstan-dev/capstan/workloads/txn"
 )
 
 var (
-	_ txn.Appender  = (*Conn)(nil)
-	_ txn.Registers = (*Conn)(nil)
+	_ txn.Appender    = (*Conn)(nil)
+	_ txn.Registers   = (*Conn)(nil)
+	_ predicate.Store = (*Conn)(nil)
 )
 
 // Isolation implements targets.Isolation. PostgreSQL's repeatable read is
@@ -44,9 +46,14 @@ func dialect() tables.Dialect {
 		Half:     "SELECT balance FROM accounts WHERE id % 2 = $1 ORDER BY id",
 		Count:    "INSERT INTO monotonic VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = excluded.v",
 		NextRow:  "INSERT INTO list_rows SELECT $1::int, $1::int, $1::int, coalesce(max(i), 0) + 1, $2::int FROM list_rows",
+		NewItem:  "INSERT INTO items VALUES ($1, $1, $1, $2, $2) ON CONFLICT DO NOTHING",
 		Register: upsert("registers", "$2::int", "$2::int"),
 		List:     upsert("lists", "$2::text", "$2::text"),
 		Concat:   upsert("lists", "$2::text", "lists.v || ',' || $2::text"),
+		Item: tables.Upsert{
+			Update: "UPDATE items SET v = $2, iv = $2",
+			Insert: "INSERT INTO items VALUES ($1, $1, $1, $2, $2) ON CONFLICT (pk) DO UPDATE SET v = excluded.v, iv = excluded.v",
+		},
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package tables runs the workloads' transactions on tables of SQL: appends,
-// registers, transfers, counting and write skew. How a transaction begins and
+// registers, predicates, transfers, counting and write skew. How a transaction begins and
 // ends, and what is known after an error, is the target's, as is its dialect.
 package tables
 
@@ -26,7 +26,7 @@ func Levels() []targets.Level {
 			Values: []string{"concat", "rows", "rmw"},
 		},
 		{
-			Name: LevelIndex, Doc: "what transactions find rows by: the primary key, a secondary index, or a scan",
+			Name: LevelIndex, Doc: "what transactions find rows by: the primary key, a secondary index, or a scan; values are looked for by index only if it is secondary",
 			Values: []string{"primary", "secondary", "none"},
 		},
 		{
@@ -42,8 +42,8 @@ type Session struct {
 	// Transact runs one transaction. do says whether it is to be committed;
 	// after an error of do it certainly has no effect.
 	Transact func(ctx context.Context, do func() (commit bool, err error)) error
-	// Column reads a query's first column as text.
-	Column func(ctx context.Context, sql string, args ...any) ([]string, error)
+	// Query reads a query's rows as text.
+	Query func(ctx context.Context, sql string, args ...any) ([][]string, error)
 	// Change makes a statement that writes, and returns how many rows it found.
 	Change func(ctx context.Context, sql string, args ...any) (int64, error)
 }
@@ -57,8 +57,11 @@ type Dialect struct {
 	// NextRow adds element $2 to list $1, as a row after those that it finds; by
 	// which column is added to it.
 	NextRow string
-	// Register and List make $2 the value of row $1; Concat adds it to a list.
-	Register, List, Concat Upsert
+	// NewItem inserts the row of item $1 with the value $2, if there is none.
+	NewItem string
+	// Register, List and Item make $2 the value of row $1; Concat adds it to a
+	// list.
+	Register, List, Item, Concat Upsert
 }
 
 // Upsert changes a row's value, or makes the row.
@@ -98,14 +101,15 @@ func (c *Client) locked(sql string, writes bool) string {
 	return sql
 }
 
+// numbers reads a query's first column.
 func (c *Client) numbers(ctx context.Context, sql string, args ...any) ([]int, error) {
-	column, err := c.session.Column(ctx, sql, args...)
+	rows, err := c.session.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]int, len(column))
-	for i, text := range column {
-		if all[i], err = strconv.Atoi(text); err != nil {
+	all := make([]int, len(rows))
+	for i, row := range rows {
+		if all[i], err = strconv.Atoi(row[0]); err != nil {
 			return nil, fmt.Errorf("read number: %w", err)
 		}
 	}

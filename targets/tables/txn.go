@@ -22,14 +22,11 @@ func (c *Client) AppendTxn(ctx context.Context, mops []txn.Mop) ([]txn.Mop, erro
 
 // WriteTxn implements txn.Registers.
 func (c *Client) WriteTxn(ctx context.Context, mops []txn.Mop) ([]txn.Mop, error) {
-	return c.txn(ctx, mops, func(m *txn.Mop, writes bool) error {
+	return c.txn(ctx, mops, func(m *txn.Mop, writes bool) (err error) {
 		if m.F == "w" {
 			return c.upsert(ctx, c.dialect.Register, m.Key, strconv.Itoa(m.Value))
 		}
-		vs, err := c.numbers(ctx, c.locked("SELECT v FROM registers"+c.by(), writes), m.Key)
-		if err == nil && len(vs) > 0 {
-			m.Value, m.Known = vs[0], true
-		}
+		m.Value, m.Known, err = c.value(ctx, "registers", m.Key, writes)
 		return err
 	})
 }
@@ -59,24 +56,31 @@ func (c *Client) list(ctx context.Context, key int, writes bool) ([]int, error) 
 	if c.levels[LevelAppend] == "rows" {
 		return c.numbers(ctx, c.locked("SELECT v FROM list_rows"+c.by()+" ORDER BY i", writes), key)
 	}
-	texts, err := c.listText(ctx, key, writes)
-	if err != nil || len(texts) == 0 {
-		return []int{}, err
-	}
+	text, err := c.listText(ctx, key, writes)
 	list := []int{}
-	for f := range strings.SplitSeq(texts[0], ",") {
+	for f := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' }) {
 		e, err := strconv.Atoi(f)
 		if err != nil {
 			return nil, fmt.Errorf("read element: %w", err)
 		}
 		list = append(list, e)
 	}
-	return list, nil
+	return list, err
 }
 
 // listText reads a list that is one row of text; there is none at first.
-func (c *Client) listText(ctx context.Context, key int, writes bool) ([]string, error) {
-	return c.session.Column(ctx, c.locked("SELECT v FROM lists"+c.by(), writes), key)
+func (c *Client) listText(ctx context.Context, key int, writes bool) (string, error) {
+	rows, err := c.session.Query(ctx, c.locked("SELECT v FROM lists"+c.by(), writes), key)
+	if err != nil || len(rows) == 0 {
+		return "", err
+	}
+	return rows[0][0], nil
+}
+
+// value reads the value of a row of one number, if it is there.
+func (c *Client) value(ctx context.Context, table string, key int, writes bool) (v int, known bool, err error) {
+	vs, err := c.numbers(ctx, c.locked("SELECT v FROM "+table+c.by(), writes), key)
+	return append(vs, 0)[0], len(vs) > 0, err
 }
 
 func (c *Client) appendTo(ctx context.Context, key, value int) error {
@@ -86,11 +90,11 @@ func (c *Client) appendTo(ctx context.Context, key, value int) error {
 		// Two that take the same number exclude each other by the primary key.
 		return c.change(ctx, c.dialect.NextRow+c.by(), key, value)
 	case "rmw":
-		texts, err := c.listText(ctx, key, true)
+		before, err := c.listText(ctx, key, true)
 		if err != nil {
 			return err
 		}
-		return c.upsert(ctx, c.dialect.List, key, strings.Join(append(texts, text), ","))
+		return c.upsert(ctx, c.dialect.List, key, strings.TrimPrefix(before+","+text, ","))
 	}
 	return c.upsert(ctx, c.dialect.Concat, key, text)
 }
