@@ -5,7 +5,15 @@ import (
 	"github.com/capstan-dev/capstan/checker/txn/log"
 )
 
-// processEdges lead from each ok transaction to the next one of its process.
+// processEdges lead from each ok transaction to the next ok one of its process,
+// and to none that is unknown, as in Elle. A session is what a client knows that
+// it did: a crash ends it, and what crashed may be carried out later and by
+// others, a server's queue or a driver that tries again, so that no promise to
+// the session need cover it. No order leads out of it either, for it may take
+// effect at any time after its invocation. What it costs is the name and the
+// models, not the finding: the real time of the same two transactions has the
+// edge, so such a cycle is told as one of -realtime, unless the history has no
+// invocations.
 func processEdges(l *log.Log) []graph.Edge {
 	last := map[int32]int32{}
 	var edges []graph.Edge

@@ -235,9 +235,6 @@ func (n *campaign) assume(t *testing.T, seed uint64, l *log.Log, models map[stri
 		out := check(l, simulate.RWRegister, assume)
 		is := slices.Contains(slices.Concat(out.Refuted, out.AlsoRefuted), model)
 		switch {
-		case is && models[model] && model == "strong-session-serializable" && out.Info > 0:
-			// Sequential keys bind the last, unknown transaction of a process,
-			// too; the oracle's sessions do not, as Elle's.
 		case is && models[model]:
 			t.Errorf("seed %d: %+v: %s is refuted by %v, but there is an execution\n%s", seed, assume, model, slices.Sorted(maps.Keys(out.Counts)), text())
 		case !is && !models[model]:

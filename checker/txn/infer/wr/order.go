@@ -222,10 +222,15 @@ func (o *orders) follows() {
 	}
 }
 
-// sequential: each process meets the versions of a key in their order.
+// sequential: each process meets the versions of a key in their order. What it
+// does not know of binds nobody: a crashed write may take effect at any time
+// after its invocation, also when its process has gone on.
 func (o *orders) sequential() {
 	for _, i := range o.touches {
 		x := &o.tables.touches[i]
+		if o.log.Txns[x.txn].Outcome != log.OK {
+			continue
+		}
 		s := &o.latest[o.process[x.txn]]
 		if s.key == o.key+1 {
 			o.arc(o.tables.touches[s.touch].last(), x.first(), s.touch, i, sequential)

@@ -14,7 +14,7 @@ type version struct {
 	// writer is the ok or info transaction that wrote it, failed one that
 	// failed; None if there is none.
 	writer, failed int32
-	mop            int32 // of the writer, or else of the failed one
+	mop            int32 // the first of the writer, or else of the failed one
 	inner          bool  // its writer overwrote it
 }
 
@@ -146,7 +146,10 @@ func (t *tables) write(at, mop, slot int32) error {
 	if x.write != infer.None && x.write != slot {
 		t.versions[x.write].inner = true
 	}
-	v.writer, v.mop, v.inner = x.txn, mop, false
+	if v.writer == infer.None { // it may write a value of its own again
+		v.writer, v.mop = x.txn, mop
+	}
+	v.inner = false
 	x.write, x.writeMop, x.state, x.stateMop = slot, mop, slot, mop
 	return nil
 }

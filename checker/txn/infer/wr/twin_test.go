@@ -86,7 +86,7 @@ func order(l *log.Log, o wr.Options) map[int32]map[[2]log.Value]bool {
 				if a == b || !ok {
 					continue
 				}
-				if o.Sequential && x.Process == y.Process && a < b ||
+				if o.Sequential && x.Process == y.Process && a < b && x.Outcome == log.OK && y.Outcome == log.OK ||
 					o.Linearizable && x.Outcome == log.OK && x.Complete < y.Invoke {
 					add(ea.last, eb.first)
 				}

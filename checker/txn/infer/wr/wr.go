@@ -22,7 +22,8 @@ type Options struct {
 	// WritesFollowReads: what a transaction wrote to a key comes after what it
 	// had read of it.
 	WritesFollowReads bool
-	// Sequential: each process meets the versions of a key in their order.
+	// Sequential: each process meets the versions of a key in their order, as
+	// far as its transactions are ok: the last, unknown one of a process is not bound.
 	Sequential bool
 	// Linearizable: a transaction that was invoked after another had been
 	// completed meets no older version of a key.
