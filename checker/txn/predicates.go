@@ -37,6 +37,11 @@ func (c *Predicates) Check(ctx context.Context, h *history.History) (checker.Res
 	if err != nil {
 		return checker.Result{}, err
 	}
+	return c.Judge(ctx, u)
+}
+
+// Judge judges a history that was read.
+func (c *Predicates) Judge(ctx context.Context, u *predicate.Universe) (checker.Result, error) {
 	of := *c.isolation
 	of.infer = u.Infer
 	return of.Judge(ctx, u.Log)

@@ -231,6 +231,12 @@ func (a *app) checkFile(path string, o checkOptions) (reports.Results, error) {
 		res.Reason = err.Error()
 		return res, errors.Join(readErr, fmt.Errorf("%s: %w", path, err))
 	}
+	if model == txn.ClosedPredicate {
+		if c, err = closedPredicate(path, h, o); err != nil {
+			res.Reason = err.Error()
+			return res, errors.Join(readErr, err)
+		}
+	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(a.stop, o.timeout)
 	defer cancel()

@@ -27,9 +27,9 @@ func (e *ValueError) Error() string {
 	return e.Msg
 }
 
-// inFile adds the place to an error about a value: the line, where the file has
+// InFile adds the place to an error about a value: the line, where the file has
 // an operation a line.
-func inFile(path string, events int, err error) error {
+func InFile(path string, events int, err error) error {
 	var v *ValueError
 	if !errors.As(err, &v) {
 		return fmt.Errorf("%s: %w", path, err)

@@ -30,7 +30,7 @@ func Open(path string) (*Log, error) {
 	}
 	l, err = FromHistory(h)
 	if err != nil {
-		return nil, errors.Join(readErr, inFile(path, len(h.Events), err))
+		return nil, errors.Join(readErr, InFile(path, len(h.Events), err))
 	}
 	return l, readErr
 }

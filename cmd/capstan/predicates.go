@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+
+	"github.com/capstan-dev/capstan/checker"
+	"github.com/capstan-dev/capstan/checker/txn"
+	"github.com/capstan-dev/capstan/checker/txn/log"
+	"github.com/capstan-dev/capstan/checker/txn/predicate"
+	"github.com/capstan-dev/capstan/history"
+)
+
+// closedPredicate reads transactions with predicates, and says where one is none.
+func closedPredicate(path string, h *history.History, o checkOptions) (checker.Checker, error) {
+	u, err := predicate.Read(h)
+	if err != nil {
+		return nil, log.InFile(path, len(h.Events), err)
+	}
+	c, err := txn.NewClosedPredicate(o.consistency)
+	return universe{c, u}, err
+}
+
+// universe is a checker that has its history already.
+type universe struct {
+	*txn.Predicates
+	of *predicate.Universe
+}
+
+func (u universe) Check(ctx context.Context, _ *history.History) (checker.Result, error) {
+	return u.Judge(ctx, u.of)
+}
