@@ -133,23 +133,36 @@ type inference struct {
 	*Universe
 	out  infer.Inference
 	seen map[dependency]infer.Evidence
+	// updates are the reads of each version by transactions that wrote the key
+	// afterwards; updated has the versions in their order.
+	updates map[updated][]int32
+	updated []updated
+}
+
+// updated is a version that somebody read and then replaced.
+type updated struct {
+	key   int32
+	value log.Value
 }
 
 // Infer finds the dependencies:
 //
 //	wr: who read a version, or looked at it by a predicate, and who wrote it
-//	rw: who read a version by key, and who wrote a later one
+//	rw: who read a version, by key or as an answer to a predicate, and who wrote
+//	a later one
 //	rwp: who looked at a version by a predicate, and who wrote a later one which
 //	changes whether it matches
 //	ww: who wrote the first version, and who wrote a later one
 //
+// Several transactions that read one version by its key and then wrote the key
+// are a lost update, in whatever order their versions came.
 // Between several writes of a key after its first version no order is inferred.
 // It is an error if two transactions wrote one value to a key.
 func (u *Universe) Infer(*log.Log) (*infer.Inference, error) {
 	if err := u.versions(); err != nil {
 		return nil, err
 	}
-	x := &inference{Universe: u, seen: map[dependency]infer.Evidence{}}
+	x := &inference{Universe: u, seen: map[dependency]infer.Evidence{}, updates: map[updated][]int32{}}
 	for k := range u.keys {
 		x.overwritten(int32(k))
 	}
@@ -157,6 +170,9 @@ func (u *Universe) Infer(*log.Log) (*infer.Inference, error) {
 		if u.Log.Txns[t].Outcome == log.OK {
 			x.transaction(int32(t))
 		}
+	}
+	for _, v := range x.updated {
+		x.lostUpdate(v, x.updates[v])
 	}
 	x.out.Evidence = func(from, to int32, c graph.Class) infer.Evidence { return x.seen[dependency{from, to, c}] }
 	return &x.out, nil
@@ -228,10 +244,32 @@ func (x *inference) read(t, mop int32) {
 	if v == nil {
 		return
 	}
+	if rest := x.Log.Mops[mop:x.Log.Txns[t].Last]; slices.ContainsFunc(rest, func(o log.Mop) bool { return o.Key == m.Key && writes(o) }) {
+		version := updated{m.Key, v.value}
+		if x.updates[version] == nil {
+			x.updated = append(x.updated, version)
+		}
+		x.updates[version] = append(x.updates[version], mop)
+	}
 	x.edge(v.txn, t, graph.WR, infer.Evidence{Key: m.Key, FromMop: v.mop, ToMop: mop, Value: v.value, Next: log.Nil})
 	for _, next := range x.later(m.Key, v) {
 		x.edge(t, next.txn, graph.RW, infer.Evidence{Key: m.Key, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value})
 	}
+}
+
+// lostUpdate: several reads of a version whose transactions wrote the key.
+func (x *inference) lostUpdate(v updated, reads []int32) {
+	if len(reads) < 2 {
+		return
+	}
+	x.out.Found.Add(adya.LostUpdate, func() infer.Found {
+		f := infer.Found{Key: v.key, Mops: reads, Values: []log.Value{v.value}}
+		for _, mop := range reads {
+			at, _ := slices.BinarySearchFunc(x.Log.Txns, mop+1, func(t log.Txn, i int32) int { return int(t.Last - i) })
+			f.Txns = append(f.Txns, int32(at))
+		}
+		return f
+	})
 }
 
 // later are the versions that certainly came after one.
@@ -291,11 +329,15 @@ func (x *inference) believes(t, mop, k int32, value log.Value) bool {
 // through adds what follows from having looked at a version.
 func (x *inference) through(t, mop, k int32, v *version) {
 	a, why := x.reads[mop], ""
-	if _, ok := a.found[k]; !ok {
+	_, found := a.found[k]
+	if !found {
 		why = "every other version of the key would have matched"
 	}
 	x.edge(v.txn, t, graph.WR, infer.Evidence{Key: k, FromMop: v.mop, ToMop: mop, Value: v.value, Next: log.Nil, Why: why})
 	for _, next := range x.later(k, v) {
+		if found {
+			x.edge(t, next.txn, graph.RW, infer.Evidence{Key: k, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value})
+		}
 		if x.matches(a, v) != x.matches(a, next) {
 			x.edge(t, next.txn, graph.RWP, infer.Evidence{Key: k, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value, Why: why})
 		}
