@@ -126,7 +126,7 @@ type reading struct {
 // are more choices than most.
 func (s tale) adya(most int) map[string]bool {
 	out := map[string]bool{"read-uncommitted": !s.garbage()}
-	for level := range s.levels(&graph{}, 0, true) {
+	for level := range s.levels(&dsg{}, 0, true) {
 		out[level] = false
 	}
 	for _, set := range s.happened() {
@@ -144,7 +144,7 @@ func (s tale) adya(most int) map[string]bool {
 			}
 		}
 		for n := 0; sound && n < choices; n++ {
-			g := graph{}
+			g := dsg{}
 			left := n
 			var order [3][]version
 			for k := range order {
@@ -311,15 +311,15 @@ func (r relation) cyclic() bool {
 	return false
 }
 
-// graph is Adya's direct serialization graph of one choice.
-type graph struct {
+// dsg is Adya's direct serialization graph of one choice.
+type dsg struct {
 	ww, wr, rw, rwp relation
 	// future: a predicate looked beyond what its own transaction wrote later,
 	// which is circular information flow (G1c) of one transaction.
 	future bool
 }
 
-func (g *graph) writes(orders [3][]version) {
+func (g *dsg) writes(orders [3][]version) {
 	for _, order := range orders {
 		for i := 1; i < len(order); i++ {
 			g.ww.add(order[i-1].by, order[i].by)
@@ -330,7 +330,7 @@ func (g *graph) writes(orders [3][]version) {
 // read adds the dependencies of a read (section 3.1): on who wrote the version,
 // if it was read; by a predicate, on all who changed whether the key matches up
 // to there, and of all who did so later.
-func (g *graph) read(r reading, v version, order []version) {
+func (g *dsg) read(r reading, v version, order []version) {
 	at := slices.Index(order, v)
 	if r.item {
 		g.wr.add(v.by, r.by)
@@ -352,7 +352,7 @@ func (g *graph) read(r reading, v version, order []version) {
 // levels: PL-2 proscribes G1, PL-2+ G-single besides, PL-2.99 the cycles without
 // predicate anti-dependencies, PL-3 all, PL-SI those without two adjacent
 // anti-dependencies (Cerone and Gotsman, JACM 2018, theorem 10).
-func (s tale) levels(g *graph, set uint, internal bool) map[string]bool {
+func (s tale) levels(g *dsg, set uint, internal bool) map[string]bool {
 	depends, anti := union(g.ww, g.wr), union(g.rw, g.rwp)
 	if depends.cyclic() || g.future {
 		return nil
