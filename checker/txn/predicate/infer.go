@@ -10,119 +10,6 @@ import (
 	"github.com/capstan-dev/capstan/checker/txn/log"
 )
 
-// versions finds all versions of all keys.
-func (u *Universe) versions() error {
-	u.keys = make([]key, len(u.Log.Keys))
-	for t := range u.Log.Txns {
-		x := &u.Log.Txns[t]
-		for i := x.First; i < x.Last; i++ {
-			m := u.Log.Mops[i]
-			if !writes(m) {
-				continue
-			}
-			k := &u.keys[m.Key]
-			for n := range k.versions {
-				v := &k.versions[n]
-				if v.txn == int32(t) {
-					v.inner = true
-				} else if m.Fun != log.Delete && v.alive && v.value == m.Value && !v.failed && x.Outcome != log.Fail {
-					return fmt.Errorf("key %s: both %s and %s write %s, but the values of a key must be unique to tell its versions apart",
-						u.Log.Keys[m.Key], u.Log.Name(v.txn), u.Log.Name(int32(t)), u.Log.Text(m.Value))
-				}
-			}
-			k.versions = append(k.versions, version{value: m.Value, txn: int32(t), mop: i, alive: m.Fun != log.Delete, failed: x.Outcome == log.Fail})
-		}
-	}
-	u.first()
-	return nil
-}
-
-func writes(m log.Mop) bool { return m.Fun == log.Insert || m.Fun == log.Write || m.Fun == log.Delete }
-
-// first puts the version that came before all others in front: that of init, or
-// else unborn. Init is trusted: its keys never were unborn.
-func (u *Universe) first() {
-	for k := range u.keys {
-		all := u.keys[k].versions
-		at := slices.IndexFunc(all, func(v version) bool { return u.init != infer.None && v.txn == u.init })
-		if at >= 0 {
-			v := all[at]
-			u.keys[k].versions = slices.Insert(slices.Delete(all, at, at+1), 0, v)
-			continue
-		}
-		u.keys[k].versions = slices.Insert(all, 0, version{value: u.unborn, txn: infer.None, mop: infer.None})
-	}
-}
-
-// installed are the versions of a key that may have been seen after a commit.
-func (u *Universe) installed(k int32) []*version {
-	var out []*version
-	for i := range u.keys[k].versions {
-		if v := &u.keys[k].versions[i]; !v.inner && !v.failed {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// known is a version by its value; nil if nobody wrote it. A transaction may
-// write a value again, and one that failed what another one wrote: the version
-// that was installed counts, and only then others.
-func (u *Universe) known(k int32, value log.Value) *version {
-	var best *version
-	for i := range u.keys[k].versions {
-		v := &u.keys[k].versions[i]
-		if v.alive && v.value == value && (best == nil || best.failed && !v.failed || best.inner && !v.inner && !v.failed) {
-			best = v
-		}
-	}
-	return best
-}
-
-// absent is the version that t saw when it read nothing; nil if there are
-// several. A key of init that was never deleted can have been missed by a read
-// only before init.
-func (u *Universe) absent(t, k int32) *version {
-	var found *version
-	for _, v := range u.installed(k) {
-		if v.alive || v.txn == t {
-			continue
-		}
-		if found != nil {
-			return nil
-		}
-		found = v
-	}
-	if found == nil {
-		return &version{value: u.unborn, txn: infer.None, mop: infer.None}
-	}
-	return found
-}
-
-// looked is the version of a key that a predicate read of t looked at, if that
-// can be told: the one it returned, or the only one of others that it would not
-// have returned.
-func (u *Universe) looked(t, k int32, a answer) (v *version, miss bool) {
-	if value, ok := a.found[k]; ok {
-		return u.known(k, value), false
-	}
-	var found *version
-	for _, v := range u.installed(k) {
-		if u.matches(a, v) || v.txn == t {
-			continue
-		}
-		if found != nil {
-			return nil, false
-		}
-		found = v
-	}
-	return found, found == nil
-}
-
-func (u *Universe) matches(a answer, v *version) bool {
-	return v.alive && a.test.matches(u.Log.Text(v.value))
-}
-
 // dependency is an edge with its evidence.
 type dependency struct {
 	from, to int32
@@ -131,18 +18,20 @@ type dependency struct {
 
 type inference struct {
 	*Universe
-	out  infer.Inference
-	seen map[dependency]infer.Evidence
+	clues *clues
+	out   infer.Inference
 	// updates are the reads of each version by transactions that wrote the key
 	// afterwards; updated has the versions in their order.
-	updates map[updated][]int32
-	updated []updated
-}
-
-// updated is a version that somebody read and then replaced.
-type updated struct {
-	key   int32
-	value log.Value
+	updates map[written][]int32
+	updated []written
+	// last are the transactions for which an edge to or from each transaction
+	// was added last, by class, so that none is added twice.
+	last [graph.RWP + 1][]int32
+	// read is the last predicate read that treats a key apart.
+	apart []int32
+	// sought is the edge whose evidence is looked for; nil if all are.
+	sought   *dependency
+	evidence *infer.Evidence
 }
 
 // Infer finds the dependencies:
@@ -162,7 +51,10 @@ func (u *Universe) Infer(*log.Log) (*infer.Inference, error) {
 	if err := u.versions(); err != nil {
 		return nil, err
 	}
-	x := &inference{Universe: u, seen: map[dependency]infer.Evidence{}, updates: map[updated][]int32{}}
+	x := u.inference(u.clues())
+	for i := range x.last {
+		x.last[i] = slices.Repeat([]int32{infer.None}, len(u.Log.Txns))
+	}
 	for k := range u.keys {
 		x.overwritten(int32(k))
 	}
@@ -174,26 +66,58 @@ func (u *Universe) Infer(*log.Log) (*infer.Inference, error) {
 	for _, v := range x.updated {
 		x.lostUpdate(v, x.updates[v])
 	}
-	x.out.Evidence = func(from, to int32, c graph.Class) infer.Evidence { return x.seen[dependency{from, to, c}] }
+	x.out.Evidence = func(from, to int32, c graph.Class) infer.Evidence {
+		return u.evidence(x.clues, dependency{from, to, c})
+	}
 	return &x.out, nil
 }
 
-func (x *inference) edge(from, to int32, c graph.Class, e infer.Evidence) {
-	d := dependency{from, to, c}
-	if _, ok := x.seen[d]; ok || from == to || from == infer.None || to == infer.None {
+func (u *Universe) inference(c *clues) *inference {
+	return &inference{Universe: u, clues: c, updates: map[written][]int32{}, apart: slices.Repeat([]int32{infer.None}, len(u.keys))}
+}
+
+// evidence infers an edge again, to tell why it is there: there are many edges,
+// and few are told of.
+func (u *Universe) evidence(c *clues, d dependency) infer.Evidence {
+	x := u.inference(c)
+	x.sought = &d
+	switch d.class {
+	case graph.WW:
+		for k := range u.keys {
+			x.overwritten(int32(k))
+		}
+	case graph.WR:
+		x.transaction(d.to)
+	default:
+		x.transaction(d.from)
+	}
+	return *x.evidence
+}
+
+// edge adds an edge of transaction t to or from another one.
+func (x *inference) edge(t, from, to int32, c graph.Class, e infer.Evidence) {
+	if from == to || from == infer.None || to == infer.None {
 		return
 	}
-	x.seen[d] = e
-	x.out.Edges = append(x.out.Edges, graph.NewEdge(from, to, c))
+	if x.sought != nil {
+		if x.evidence == nil && *x.sought == (dependency{from, to, c}) {
+			x.evidence = &e
+		}
+		return
+	}
+	if last := &x.last[c][from+to-t]; *last != t {
+		*last = t
+		x.out.Edges = append(x.out.Edges, graph.NewEdge(from, to, c))
+	}
 }
 
 func (x *inference) overwritten(k int32) {
-	all := x.installed(k)
-	if len(all) == 0 || all[0].txn == infer.None {
+	all := x.keys[k].installed
+	if all[0].txn == infer.None {
 		return
 	}
 	for _, v := range all[1:] {
-		x.edge(all[0].txn, v.txn, graph.WW, infer.Evidence{Key: k, FromMop: all[0].mop, ToMop: v.mop, Value: all[0].value, Next: v.value})
+		x.edge(all[0].txn, all[0].txn, v.txn, graph.WW, infer.Evidence{Key: k, FromMop: all[0].mop, ToMop: v.mop, Value: all[0].value, Next: v.value})
 	}
 }
 
@@ -237,7 +161,7 @@ func (x *inference) read(t, mop int32) {
 	if m.Value != log.Nil && !x.judge(t, mop, m.Key, m.Value) {
 		return
 	}
-	v := x.known(m.Key, m.Value)
+	v := x.known[written{m.Key, m.Value}]
 	if m.Value == log.Nil {
 		v = x.absent(t, m.Key)
 	}
@@ -245,20 +169,20 @@ func (x *inference) read(t, mop int32) {
 		return
 	}
 	if rest := x.Log.Mops[mop:x.Log.Txns[t].Last]; slices.ContainsFunc(rest, func(o log.Mop) bool { return o.Key == m.Key && writes(o) }) {
-		version := updated{m.Key, v.value}
+		version := written{m.Key, v.value}
 		if x.updates[version] == nil {
 			x.updated = append(x.updated, version)
 		}
 		x.updates[version] = append(x.updates[version], mop)
 	}
-	x.edge(v.txn, t, graph.WR, infer.Evidence{Key: m.Key, FromMop: v.mop, ToMop: mop, Value: v.value, Next: log.Nil})
+	x.edge(t, v.txn, t, graph.WR, infer.Evidence{Key: m.Key, FromMop: v.mop, ToMop: mop, Value: v.value, Next: log.Nil})
 	for _, next := range x.later(m.Key, v) {
-		x.edge(t, next.txn, graph.RW, infer.Evidence{Key: m.Key, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value})
+		x.edge(t, t, next.txn, graph.RW, infer.Evidence{Key: m.Key, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value})
 	}
 }
 
 // lostUpdate: several reads of a version whose transactions wrote the key.
-func (x *inference) lostUpdate(v updated, reads []int32) {
+func (x *inference) lostUpdate(v written, reads []int32) {
 	if len(reads) < 2 {
 		return
 	}
@@ -272,33 +196,39 @@ func (x *inference) lostUpdate(v updated, reads []int32) {
 	})
 }
 
-// later are the versions that certainly came after one.
-func (x *inference) later(k int32, v *version) []*version {
-	all := x.installed(k)
-	switch {
-	case v.txn == infer.None && all[0].txn != infer.None:
-		return all // before init
-	case all[0].txn == v.txn:
-		return all[1:]
-	}
-	return nil
-}
-
-// predicateRead looks at all keys through a predicate.
+// predicateRead looks at all keys of which a predicate read says something: those
+// that it returned, those that its transaction wrote, and the clues.
 func (x *inference) predicateRead(t, mop int32) {
 	a := x.reads[mop]
-	for k := range int32(len(x.keys)) {
-		if value, ok := a.found[k]; !ok && x.wrote(t, mop, k) || ok && !x.believes(t, mop, k, value) {
-			continue
-		}
-		v, miss := x.looked(t, k, a)
-		if miss {
-			x.out.Found.Add(adya.PredicateReadMiss, func() infer.Found { return x.miss(t, mop, k) })
-		}
-		if v != nil {
-			x.through(t, mop, k, v)
+	for _, f := range a.found {
+		x.apart[f.key] = mop
+		if x.believes(t, mop, f.key, f.value) {
+			x.through(t, mop, f.key, x.known[f])
 		}
 	}
+	for _, m := range x.Log.Mops[x.Log.Txns[t].First:x.Log.Txns[t].Last] {
+		if !writes(m) || x.apart[m.Key] == mop {
+			continue
+		}
+		x.apart[m.Key] = mop
+		if v, several := x.unlike(t, m.Key, a.test); !several && !x.wrote(t, mop, m.Key) {
+			x.unseen(t, mop, clue{m.Key, v})
+		}
+	}
+	for _, c := range x.clues.told(a.test) {
+		if x.apart[c.key] != mop {
+			x.unseen(t, mop, c)
+		}
+	}
+}
+
+// unseen takes in that a predicate read did not return a key.
+func (x *inference) unseen(t, mop int32, c clue) {
+	if c.version == nil {
+		x.out.Found.Add(adya.PredicateReadMiss, func() infer.Found { return x.miss(t, mop, c.key) })
+		return
+	}
+	x.through(t, mop, c.key, c.version)
 }
 
 // wrote says whether a transaction wrote a key before a micro-operation: then a
@@ -328,25 +258,25 @@ func (x *inference) believes(t, mop, k int32, value log.Value) bool {
 
 // through adds what follows from having looked at a version.
 func (x *inference) through(t, mop, k int32, v *version) {
-	a, why := x.reads[mop], ""
-	_, found := a.found[k]
+	by, why := x.reads[mop].test, ""
+	found := x.matches(by, v)
 	if !found {
 		why = "every other version of the key would have matched"
 	}
-	x.edge(v.txn, t, graph.WR, infer.Evidence{Key: k, FromMop: v.mop, ToMop: mop, Value: v.value, Next: log.Nil, Why: why})
+	x.edge(t, v.txn, t, graph.WR, infer.Evidence{Key: k, FromMop: v.mop, ToMop: mop, Value: v.value, Next: log.Nil, Why: why})
 	for _, next := range x.later(k, v) {
 		if found {
-			x.edge(t, next.txn, graph.RW, infer.Evidence{Key: k, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value})
+			x.edge(t, t, next.txn, graph.RW, infer.Evidence{Key: k, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value})
 		}
-		if x.matches(a, v) != x.matches(a, next) {
-			x.edge(t, next.txn, graph.RWP, infer.Evidence{Key: k, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value, Why: why})
+		if found != x.matches(by, next) {
+			x.edge(t, t, next.txn, graph.RWP, infer.Evidence{Key: k, FromMop: mop, ToMop: next.mop, Value: v.value, Next: next.value, Why: why})
 		}
 	}
 }
 
 func (x *inference) miss(t, mop, k int32) infer.Found {
 	f := infer.Found{Key: k, Txns: []int32{t}, Mops: []int32{mop}}
-	for _, v := range x.installed(k) {
+	for _, v := range x.keys[k].installed {
 		if v.txn == t {
 			continue
 		}
@@ -361,7 +291,7 @@ func (x *inference) judge(t, mop, k int32, value log.Value) bool {
 	if value == log.Nil {
 		return true
 	}
-	kind, v := "", x.known(k, value)
+	kind, v := "", x.known[written{k, value}]
 	switch {
 	case v == nil:
 		kind = adya.GarbageRead

@@ -25,6 +25,7 @@ import (
 type Universe struct {
 	Log   *log.Log
 	keys  []key
+	known map[written]*version
 	reads map[int32]answer // of predicates, by micro-operation
 	key   map[string]int32
 	text  map[string]log.Value
@@ -33,22 +34,10 @@ type Universe struct {
 	unborn, dead log.Value
 }
 
-// version is one that a key had.
-type version struct {
-	value         log.Value
-	txn, mop      int32 // None: it was there from the beginning, which is unborn
-	alive, failed bool
-	inner         bool // its transaction replaced it
-}
-
-// key has its versions: the first came before all others, among which no order
-// is known.
-type key struct{ versions []version }
-
 // answer is what a predicate read returned.
 type answer struct {
 	test  test
-	found map[int32]log.Value
+	found []written
 }
 
 // test is a predicate.
@@ -60,14 +49,21 @@ type test struct {
 
 // matches says whether a value, as JSON, fulfils it.
 func (t test) matches(value string) bool {
+	of, ok := t.of(value)
+	return ok && of == t
+}
+
+// of is the test of t's family, which differs from it in the value or remainder
+// at most, that a value fulfils.
+func (t test) of(value string) (test, bool) {
 	switch t.f {
-	case "true":
-		return true
 	case "=":
-		return t.value == value
+		return test{f: t.f, value: value}, true
+	case "mod":
+		n, err := strconv.ParseInt(value, 10, 64)
+		return test{f: t.f, m: t.m, r: (n%t.m + t.m) % t.m}, err == nil
 	}
-	n, err := strconv.ParseInt(value, 10, 64)
-	return err == nil && ((n%t.m)+t.m)%t.m == t.r
+	return t, true
 }
 
 func parseTest(b json.RawMessage) (t test, err error) {
@@ -281,12 +277,12 @@ func (u *Universe) predicate(s []json.RawMessage, o log.Outcome) error {
 	if err := json.Unmarshal(s[2], &found); err != nil || found == nil {
 		return fmt.Errorf("predicate read found %.60s, want a map of keys to values", s[2])
 	}
-	a := answer{t, map[int32]log.Value{}}
+	a := answer{test: t}
 	for _, k := range slices.Sorted(maps.Keys(found)) {
 		if !some(found[k]) {
 			return fmt.Errorf("predicate read found key %s with the value nil, want keys that there are", k)
 		}
-		a.found[u.named(k)] = u.value(string(found[k]))
+		a.found = append(a.found, written{u.named(k), u.value(string(found[k]))})
 	}
 	u.reads[int32(len(u.Log.Mops))] = a
 	text := fmt.Sprintf("rp %s %s", s[1], s[2])
