@@ -16,3 +16,6 @@ func Promises(topology string, levels map[string]string) (claim, isolation strin
 	s := &system{Deployment: &deploy.Deployment{Spec: targets.Spec{Topology: topology, Levels: levels}}}
 	return s.Claim(), s.Isolation()
 }
+
+// Marked are a statement and its arguments as the driver wants them.
+func Marked(sql string, args ...any) (string, []any) { return marked(sql, args) }

@@ -27,7 +27,8 @@ type inference struct {
 	// last are the transactions for which an edge to or from each transaction
 	// was added last, by class, so that none is added twice.
 	last [graph.RWP + 1][]int32
-	// read is the last predicate read that treats a key apart.
+	// apart is the last predicate read that looked at each key by itself, and
+	// not for a clue.
 	apart []int32
 	// sought is the edge whose evidence is looked for; nil if all are.
 	sought   *dependency
