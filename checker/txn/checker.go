@@ -15,6 +15,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/txn/explain"
 	"github.com/capstan-dev/capstan/checker/txn/infer"
 	lists "github.com/capstan-dev/capstan/checker/txn/infer/append"
+	"github.com/capstan-dev/capstan/checker/txn/infer/set"
 	"github.com/capstan-dev/capstan/checker/txn/infer/wr"
 	"github.com/capstan-dev/capstan/checker/txn/log"
 	"github.com/capstan-dev/capstan/history"
@@ -25,6 +26,7 @@ import (
 type Isolation struct {
 	name, model string
 	infer       Infer
+	read        func(*history.History) (*log.Log, error)
 	shrink      bool // say which transactions are needed to show the first anomaly
 }
 
@@ -34,6 +36,7 @@ var _ checker.Checker = (*Isolation)(nil)
 const (
 	ListAppend = "list-append"
 	RWRegister = "rw-register"
+	SetAdd     = "set-add"
 )
 
 // NewListAppend checks transactions that append to lists and read them against
@@ -47,6 +50,16 @@ func NewRWRegister(model string, o wr.Options) (*Isolation, error) {
 	return newIsolation(RWRegister, model, func(l *log.Log) (*infer.Inference, error) { return wr.Infer(l, o) })
 }
 
+// NewSetAdd checks transactions that add elements to sets and read these.
+func NewSetAdd(model string) (*Isolation, error) {
+	c, err := newIsolation(SetAdd, model, set.Infer)
+	if err != nil {
+		return nil, err
+	}
+	c.read = log.SetsFromHistory
+	return c, nil
+}
+
 func newIsolation(name, model string, inf Infer) (*Isolation, error) {
 	if model == "" {
 		model = adya.StrictSerializable
@@ -57,7 +70,7 @@ func newIsolation(name, model string, inf Infer) (*Isolation, error) {
 	if !adya.Checked(model) {
 		return nil, fmt.Errorf("model %s cannot be checked on transactions: no anomaly of theirs refutes it", model)
 	}
-	return &Isolation{name: name, model: adya.Friendly(model), infer: inf}, nil
+	return &Isolation{name: name, model: adya.Friendly(model), infer: inf, read: log.FromHistory}, nil
 }
 
 // Name is the kind of histories that are checked.
@@ -65,7 +78,7 @@ func (c *Isolation) Name() string { return c.name }
 
 // Check judges a history.
 func (c *Isolation) Check(ctx context.Context, h *history.History) (checker.Result, error) {
-	l, err := log.FromHistory(h)
+	l, err := c.read(h)
 	if err != nil {
 		return checker.Result{}, err
 	}

@@ -29,6 +29,9 @@ func isolationModels() []model {
 		{txn.RWRegister, "transactions of [:w k v] and [:r k v]", func(o checkOptions) (checker.Checker, error) {
 			return isolationOf(txn.RWRegister, o)
 		}},
+		{txn.SetAdd, "transactions of [:add k v] and [:r k #{v ...}]", func(o checkOptions) (checker.Checker, error) {
+			return isolationOf(txn.SetAdd, o)
+		}},
 		{txn.ClosedPredicate, "an init {k v}, and transactions of [:insert k v], [:delete k], [:w k v], [:r k v] and [:rp predicate {k v}]", func(o checkOptions) (checker.Checker, error) {
 			return txn.NewClosedPredicate(o.consistency)
 		}},
@@ -40,8 +43,11 @@ func isIsolation(name string) bool {
 }
 
 func isolationOf(name string, o checkOptions) (*txn.Isolation, error) {
-	if name == txn.ListAppend {
+	switch name {
+	case txn.ListAppend:
 		return txn.NewListAppend(o.consistency)
+	case txn.SetAdd:
+		return txn.NewSetAdd(o.consistency)
 	}
 	r := wr.Options{WritesFollowReads: o.registers.writesFollowReads, Sequential: o.registers.sequential, Linearizable: o.registers.linearizable}
 	if o.registers.orders != "" {
@@ -90,7 +96,7 @@ func (r *registerOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&r.writesFollowReads, "wfr-keys", false, "rw-register: within a transaction, what is written to a key follows what was read of it")
 	f.BoolVar(&r.sequential, "sequential-keys", false, "rw-register: each key is sequentially consistent")
 	f.BoolVar(&r.linearizable, "linearizable-keys", false, "rw-register: each key is linearizable")
-	f.BoolVar(&r.shrink, "shrink", false, "list-append and rw-register: also find the fewest transactions that show the first anomaly by themselves")
+	f.BoolVar(&r.shrink, "shrink", false, "list-append, rw-register and set-add: also find the fewest transactions that show the first anomaly by themselves")
 	f.StringVar(&r.orders, "version-orders", "", "rw-register: `FILE` with the order of the values of each key, as JSON, e.g. {\"5\":[1,2,3]}")
 }
 
@@ -105,7 +111,11 @@ func (a *app) checkIsolation(path string, o checkOptions) (reports.Results, erro
 	}
 	// The collector works harder near the bound rather than that it is passed.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(o.memory / 10 * 9))
-	l, readErr := log.Open(path)
+	open := log.Open
+	if o.model == txn.SetAdd {
+		open = log.OpenSets
+	}
+	l, readErr := open(path)
 	if l == nil {
 		res.Reason = readErr.Error()
 		return res, readErr

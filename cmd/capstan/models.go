@@ -176,6 +176,8 @@ func transactional(v json.RawMessage) string {
 		switch string(m[0]) {
 		case `"append"`:
 			return txn.ListAppend
+		case `"add"`:
+			return txn.SetAdd
 		case `"w"`:
 			return txn.RWRegister
 		}

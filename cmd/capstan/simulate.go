@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/capstan-dev/capstan/checker/txn/adya"
@@ -33,9 +34,7 @@ same flags give the same bytes.
 
 Isolation levels: ` + strings.Join(simulate.Levels(), ", ") + `.
 
-Anomalies of list-append: ` + strings.Join(simulate.Anomalies(simulate.ListAppend), ", ") + `.
-
-Anomalies of rw-register: ` + strings.Join(simulate.Anomalies(simulate.RWRegister), ", ") + `.`,
+` + plantable(),
 		Example: `  capstan simulate --isolation si --anomaly g-single --seed 7 -o history.edn --answers answers.json
   capstan simulate --isolation rc --workload rw-register --txns 100000 --format jsonl > history.jsonl`,
 		Args: maxArgs(0),
@@ -45,9 +44,26 @@ Anomalies of rw-register: ` + strings.Join(simulate.Anomalies(simulate.RWRegiste
 	return cmd
 }
 
+// plantable lists the anomalies of each workload.
+func plantable() string {
+	var all []string
+	for _, w := range simulate.Workloads() {
+		all = append(all, fmt.Sprintf("Anomalies of %s: %s.", w, strings.Join(simulate.Anomalies(w), ", ")))
+	}
+	return strings.Join(all, "\n\n")
+}
+
+func simulated() []string {
+	var names []string
+	for _, w := range simulate.Workloads() {
+		names = append(names, w.String())
+	}
+	return names
+}
+
 func (o *simulateOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.Isolation, "isolation", o.Isolation, "`LEVEL` that the database keeps")
-	f.StringVar(&o.workload, "workload", "list-append", "`WORKLOAD`: list-append or rw-register")
+	f.StringVar(&o.workload, "workload", "list-append", "`WORKLOAD`: "+strings.Join(simulated(), ", "))
 	f.StringSliceVar(&o.Anomalies, "anomaly", nil, "`ANOMALIES` to plant, one of each")
 	f.IntVar(&o.Transactions, "txns", o.Transactions, "`NUMBER` of transactions, besides planted ones")
 	f.IntVar(&o.Processes, "processes", o.Processes, "`NUMBER` of clients at a time")
@@ -85,15 +101,11 @@ type answer struct {
 }
 
 func (a *app) simulate(o simulateOptions) (err error) {
-	switch o.workload {
-	case simulate.ListAppend.String():
-		o.Workload = simulate.ListAppend
-	case simulate.RWRegister.String():
-		o.Workload = simulate.RWRegister
-	default:
-		return usage("unknown workload %q%s; there are: list-append, rw-register", o.workload,
-			nearest.Hint(o.workload, []string{"list-append", "rw-register"}))
+	at := slices.Index(simulated(), o.workload)
+	if at < 0 {
+		return usage("unknown workload %q%s; there are: %s", o.workload, nearest.Hint(o.workload, simulated()), strings.Join(simulated(), ", "))
 	}
+	o.Workload = simulate.Workloads()[at]
 	if err := o.Validate(); err != nil {
 		return usage("%w", err)
 	}

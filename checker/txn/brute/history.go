@@ -51,12 +51,15 @@ type keyed struct {
 
 // New takes a history from a log: of at most 8 transactions that did not fail.
 func New(l *log.Log) *History {
-	h := &History{keys: len(l.Keys), failed: map[keyed]bool{}}
+	members := membersOf(l)
+	h := &History{keys: max(len(l.Keys), len(members)), failed: map[keyed]bool{}}
 	for t := range l.Txns {
 		x := txn{place: t, ok: l.Txns[t].Outcome == log.OK, process: l.Txns[t].Process, invoke: l.Txns[t].Invoke, complete: l.Txns[t].Complete}
 		for _, m := range l.Of(int32(t)) {
 			h.lists = h.lists || m.Fun == log.Append || m.Fun == log.List || m.Fun == log.Odd
 			switch {
+			case m.Fun == log.Add || m.Fun == log.Set:
+				x.ops = append(x.ops, members.ops(m, l.Elements(m))...)
 			case m.Fun == log.Append || m.Fun == log.Write:
 				x.ops = append(x.ops, op{write: true, key: m.Key, value: m.Value})
 			case !x.ok || m.Fun == log.Blind:
@@ -91,6 +94,48 @@ func New(l *log.Log) *History {
 		}
 	}
 	return h
+}
+
+// members has a number for each element of each set: a set is as many registers
+// as there are elements, each of which is in it or not yet.
+type members map[keyed]int32
+
+func membersOf(l *log.Log) members {
+	all := members{}
+	number := func(e keyed) {
+		if _, known := all[e]; !known {
+			all[e] = int32(len(all))
+		}
+	}
+	for _, m := range l.Mops {
+		switch m.Fun {
+		case log.Add:
+			number(keyed{m.Key, m.Value})
+		case log.Set:
+			for _, v := range l.Elements(m) {
+				number(keyed{m.Key, v})
+			}
+		}
+	}
+	return all
+}
+
+// ops are a micro-operation on a set as operations on its elements.
+func (all members) ops(m log.Mop, seen []log.Value) []op {
+	if m.Fun == log.Add {
+		return []op{{write: true, key: all[keyed{m.Key, m.Value}], value: m.Value}}
+	}
+	var out []op
+	for e, n := range all {
+		switch {
+		case e.key != m.Key:
+		case slices.Contains(seen, e.value):
+			out = append(out, op{key: n, seen: []log.Value{e.value}})
+		default:
+			out = append(out, op{key: n})
+		}
+	}
+	return out
 }
 
 // order says which transactions are known to come before which.

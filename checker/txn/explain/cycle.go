@@ -66,13 +66,13 @@ func (t *Teller) dependency(s infer.Step, a, b string) string {
 	case s.Class == graph.WW:
 		return fmt.Sprintf("%s %s, which came after %s's %s%s", b, t.wrote(s.ToMop, key, s.Next), a, t.version(s.Value), reason(s.Why))
 	case s.Class == graph.WR && t.appends(s.FromMop):
-		return fmt.Sprintf("%s read key %s as %s, seeing %s's append of %s", b, key, t.seen(s.ToMop, s.Value), a, t.value(s.Value))
+		return fmt.Sprintf("%s read key %s as %s, seeing %s's %s of %s", b, key, t.seen(s.ToMop, s.Value), a, t.verb(s.FromMop), t.value(s.Value))
 	case s.Class == graph.WR && t.predicate(s.ToMop):
 		return fmt.Sprintf("%s ran %s, which must have looked at the version of key %s that %s left, %s%s", b, t.seen(s.ToMop, s.Value), key, a, t.version(s.Value), reason(s.Why))
 	case s.Class == graph.WR:
 		return fmt.Sprintf("%s read key %s as %s, which %s wrote%s", b, key, t.value(s.Value), a, reason(s.Why))
 	case s.Class == graph.RW && t.appends(s.ToMop):
-		return fmt.Sprintf("%s read key %s as %s, not seeing %s's append of %s", a, key, t.seen(s.FromMop, s.Value), b, t.value(s.Next))
+		return fmt.Sprintf("%s read key %s as %s, not seeing %s's %s of %s", a, key, t.seen(s.FromMop, s.Value), b, t.verb(s.ToMop), t.value(s.Next))
 	case s.Class == graph.RW:
 		return fmt.Sprintf("%s read key %s as %s, and %s overwrote that: it %s%s", a, key, t.version(s.Value), b, t.wrote(s.ToMop, key, s.Next), reason(s.Why))
 	case s.Class == graph.RWP:
@@ -81,14 +81,21 @@ func (t *Teller) dependency(s infer.Step, a, b string) string {
 	return ""
 }
 
-// appends says whether a micro-operation works on a list.
-func (t *Teller) appends(mop int32) bool {
-	return mop != infer.None && t.log.Mops[mop].Fun == log.Append
+// appends says whether a micro-operation adds to a list or a set.
+func (t *Teller) appends(mop int32) bool { return t.is(mop, log.Append) || t.adds(mop) }
+
+func (t *Teller) adds(mop int32) bool { return t.is(mop, log.Add) }
+
+func (t *Teller) is(mop int32, f log.Fun) bool { return mop != infer.None && t.log.Mops[mop].Fun == f }
+
+func (t *Teller) verb(mop int32) string {
+	if t.adds(mop) {
+		return "add"
+	}
+	return "append"
 }
 
-func (t *Teller) predicate(mop int32) bool {
-	return mop != infer.None && t.log.Mops[mop].Fun == log.Predicate
-}
+func (t *Teller) predicate(mop int32) bool { return t.is(mop, log.Predicate) }
 
 // seen is what a read returned.
 func (t *Teller) seen(mop int32, v log.Value) string {
@@ -97,8 +104,8 @@ func (t *Teller) seen(mop int32, v log.Value) string {
 	}
 	m := t.log.Mops[mop]
 	switch m.Fun {
-	case log.List, log.Odd:
-		return t.list(t.log.Elements(m))
+	case log.List, log.Odd, log.Set:
+		return t.collection(m)
 	case log.Predicate:
 		return t.log.Text(m.Value)
 	}
@@ -137,7 +144,7 @@ func (t *Teller) realtime(s infer.Step) string {
 
 // meaning says in words what people call a cycle of that shape; empty if there
 // is no name for it.
-func meaning(kind string, c *infer.Cycle) string {
+func (t *Teller) meaning(kind string, c *infer.Cycle) string {
 	classes := map[graph.Class]int{}
 	keys := map[int32]bool{}
 	for _, s := range c.Steps {
@@ -156,7 +163,7 @@ func meaning(kind string, c *infer.Cycle) string {
 		return "The process did not see its own write."
 	case timed > 0:
 		return ""
-	case n == 2 && rw == 2 && len(keys) > 1:
+	case n == 2 && rw == 2 && (len(keys) > 1 || t.adds(c.Steps[0].ToMop)):
 		return "This is write skew: each read what the other was about to overwrite, and neither saw the other."
 	case n == 2 && rw == 2:
 		return "Each overwrote what the other had read: one of the two updates is lost."

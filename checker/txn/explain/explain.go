@@ -35,7 +35,7 @@ func (t *Teller) Text(a infer.Anomaly) string {
 	switch {
 	case a.Cycle != nil:
 		s.WriteString(t.cycle(a.Cycle))
-		if meaning := meaning(a.Kind, a.Cycle); meaning != "" {
+		if meaning := t.meaning(a.Kind, a.Cycle); meaning != "" {
 			s.WriteString(" " + meaning)
 		}
 	case a.Found != nil:
@@ -197,12 +197,14 @@ func (t *Teller) mop(m log.Mop) string {
 		return "delete " + key
 	case log.Append:
 		return "append " + key + " " + t.value(m.Value)
+	case log.Add:
+		return "add " + key + " " + t.value(m.Value)
 	case log.Write:
 		return "w " + key + " " + t.value(m.Value)
 	case log.Read:
 		return "r " + key + " " + t.value(m.Value)
-	case log.List, log.Odd:
-		return "r " + key + " " + t.list(t.log.Elements(m))
+	case log.List, log.Odd, log.Set:
+		return "r " + key + " " + t.collection(m)
 	}
 	return "r " + key + " ?"
 }
@@ -214,8 +216,16 @@ func (t *Teller) value(v log.Value) string {
 	return t.log.Text(v)
 }
 
-// list shows the end of a list: its newest elements.
-func (t *Teller) list(elements []log.Value) string {
+// collection is what was read of a list or a set.
+func (t *Teller) collection(m log.Mop) string {
+	if m.Fun == log.Set {
+		return "#{" + t.newest(slices.Sorted(slices.Values(t.log.Elements(m)))) + "}"
+	}
+	return "[" + t.newest(t.log.Elements(m)) + "]"
+}
+
+// newest shows the end of a list: its newest elements.
+func (t *Teller) newest(elements []log.Value) string {
 	const most = 12
 	var out []string
 	if skip := len(elements) - most; skip > 0 {
@@ -224,5 +234,5 @@ func (t *Teller) list(elements []log.Value) string {
 	for _, v := range elements {
 		out = append(out, t.value(v))
 	}
-	return "[" + strings.Join(out, " ") + "]"
+	return strings.Join(out, " ")
 }

@@ -20,12 +20,16 @@ func (t *Teller) found(f *infer.Found) string {
 		return fmt.Sprintf("%s read key %s as %s, seeing %s%s: but that transaction failed, so it must not be seen by anyone (aborted read).",
 			w.txn(0), w.key(), w.read(0, 0), w.writer(1), w.written(0))
 	case adya.G1b:
+		if m, ok := w.mop(1); ok && m.Fun == log.Add {
+			return fmt.Sprintf("%s read key %s as %s, with one element that %s added to it, but without its %s (intermediate read).",
+				w.txn(0), w.key(), w.read(0, 0), w.txn(1), w.written(0))
+		}
 		return fmt.Sprintf("%s read key %s as %s, seeing %s%s, which that transaction itself overwrote before it committed (intermediate read).",
 			w.txn(0), w.key(), w.read(0, 0), w.writer(1), w.written(0))
 	case adya.DirtyUpdate:
 		return fmt.Sprintf("%s of key %s was built on %s of %s, which failed (dirty update).", w.its(1, 0), w.key(), w.value(0), w.txn(1))
 	case adya.DuplicateElements:
-		return fmt.Sprintf("%s read key %s as %s, which has %s more than once, though it was appended once only.", w.txn(0), w.key(), w.read(0, 0), w.value(0))
+		return fmt.Sprintf("%s read key %s as %s, which has %s more than once, though it was put there once only.", w.txn(0), w.key(), w.read(0, 0), w.value(0))
 	case adya.IncompatibleOrder:
 		return w.incompatible()
 	case adya.FutureRead:
@@ -91,8 +95,8 @@ func (w wording) mop(i int) (log.Mop, bool) {
 func (w wording) read(i, value int) string {
 	m, ok := w.mop(i)
 	switch {
-	case ok && (m.Fun == log.List || m.Fun == log.Odd):
-		return w.t.list(w.t.log.Elements(m))
+	case ok && (m.Fun == log.List || m.Fun == log.Odd || m.Fun == log.Set):
+		return w.t.collection(m)
 	case ok && m.Fun == log.Predicate:
 		return w.t.log.Text(m.Value)
 	case ok && m.Fun == log.Read:
@@ -111,11 +115,14 @@ func (w wording) did(i int) string {
 
 func (w wording) writer(i int) string { return w.txn(i) + "'s " }
 
-// written is "append of 3" or "write of 3".
+// written is "append of 3", "add of 3" or "write of 3".
 func (w wording) written(value int) string {
 	m, ok := w.mop(1)
-	if ok && m.Fun == log.Append {
+	switch {
+	case ok && m.Fun == log.Append:
 		return "append of " + w.value(value)
+	case ok && m.Fun == log.Add:
+		return "add of " + w.value(value)
 	}
 	return "write of " + w.value(value)
 }

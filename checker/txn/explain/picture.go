@@ -78,6 +78,8 @@ func (t *Teller) edge(s infer.Step) Edge {
 	case s.Key == infer.None:
 	case s.Class == graph.WR:
 		e.Label = fmt.Sprintf("%s: %s", t.log.Keys[s.Key], t.value(s.Value))
+	case t.adds(s.ToMop):
+		e.Label = fmt.Sprintf("%s: without %s", t.log.Keys[s.Key], t.value(s.Next))
 	default:
 		e.Label = fmt.Sprintf("%s: %s → %s", t.log.Keys[s.Key], t.value(s.Value), t.next(s))
 	}

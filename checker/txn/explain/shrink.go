@@ -134,7 +134,7 @@ func (s *shrinker) single() bool {
 // others had not been recorded.
 func Subset(l *log.Log, txns []int32) *log.Log {
 	b := subset{from: l, keys: map[int32]int32{}, positions: positions(l, txns)}
-	b.log = &log.Log{Texts: l.Texts, Nodes: l.Nodes, Events: len(b.positions)}
+	b.log = &log.Log{Texts: l.Texts, Nodes: l.Nodes, Sets: l.Sets, Events: len(b.positions)}
 	for _, t := range txns {
 		b.add(t)
 	}

@@ -16,6 +16,7 @@ type builder struct {
 	texts  map[string]int32 // of values, by their JSON: place in log.Texts
 	nodes  map[string]int32
 	lists  bool // there are lists
+	sets   bool // collections that are read are sets, and not lists
 	strays []stray
 	buf    []Value
 }
@@ -110,11 +111,16 @@ func (b *builder) mop(s *scanner, ok bool) error {
 	}
 	m := Mop{Key: key}
 	switch fun {
-	case "append", "w":
-		if fun == "append" {
+	case "append", "add", "w":
+		switch {
+		case fun == "append":
 			m.Fun, b.lists = Append, true
-		} else {
+		case fun == "w":
 			m.Fun = Write
+		case b.sets:
+			m.Fun = Add
+		default:
+			return errOdd
 		}
 		if m.Value, err = b.value(s); err != nil {
 			return err
@@ -142,6 +148,9 @@ func (b *builder) read(s *scanner, m Mop, ok bool) (Mop, error) {
 		}
 		return m, nil
 	}
+	if b.sets {
+		return b.set(s, m)
+	}
 	if c == '[' || c == '(' {
 		b.lists = true
 		return b.list(s, m)
@@ -150,6 +159,35 @@ func (b *builder) read(s *scanner, m Mop, ok bool) (Mop, error) {
 	m.Fun = Read
 	m.Value, err = b.value(s)
 	return m, err
+}
+
+// set reads a set: #{1 2}, [1 2] or nil, which is the empty one.
+func (b *builder) set(s *scanner, m Mop) (Mop, error) {
+	m.Fun = Set
+	if s.null() {
+		return m, nil
+	}
+	if s.take('#') && (s.i == len(s.b) || s.b[s.i] != '{') {
+		return m, errOdd
+	}
+	if kinds[s.gap()]&opens == 0 {
+		return m, errOdd
+	}
+	s.i++
+	var values []Value
+	for kinds[s.gap()]&closes == 0 {
+		v, err := b.value(s)
+		if err != nil {
+			return m, err
+		}
+		values = append(values, v)
+	}
+	s.i++
+	if len(values) > 0 {
+		m.Value = Value(len(b.log.Sets))
+		b.log.Sets = append(b.log.Sets, values)
+	}
+	return m, nil
 }
 
 // key finds the number of a key.
@@ -355,8 +393,8 @@ func (b *builder) node(name string) int32 {
 	return at
 }
 
-func newBuilder() *builder {
-	b := &builder{}
+func newBuilder(sets bool) *builder {
+	b := &builder{sets: sets, log: Log{Sets: [][]Value{nil}}}
 	b.node("")
 	return b
 }

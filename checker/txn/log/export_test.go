@@ -1,4 +1,6 @@
 package log
 
+import "io"
+
 // Parts reads a file in so many parts.
-var Parts = parts
+func Parts(f io.ReaderAt, size int64, n int) (*Log, error) { return parts(f, size, false, n) }

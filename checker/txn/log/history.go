@@ -11,7 +11,13 @@ import (
 // FromHistory makes a log of a history: operations whose values are lists of
 // micro-operations ["append", key, value], ["w", key, value] and ["r", key,
 // what was read].
-func FromHistory(h *history.History) (*Log, error) {
+func FromHistory(h *history.History) (*Log, error) { return fromHistory(h, false) }
+
+// SetsFromHistory is FromHistory for transactions of ["add", key, element] and
+// ["r", key, elements], where what is read are sets and not lists.
+func SetsFromHistory(h *history.History) (*Log, error) { return fromHistory(h, true) }
+
+func fromHistory(h *history.History, sets bool) (*Log, error) {
 	pairs, err := history.Pairs(h)
 	if err != nil {
 		return nil, err
@@ -20,7 +26,7 @@ func FromHistory(h *history.History) (*Log, error) {
 	for i := range h.Events {
 		places[h.Events[i].Index] = int32(i)
 	}
-	b := newBuilder()
+	b := newBuilder(sets)
 	var crashed []Txn
 	for _, p := range pairs {
 		t, err := b.pair(p, places)
@@ -85,10 +91,18 @@ func (b *builder) pair(p history.Pair, places map[int]int32) (Txn, error) {
 	if value != nil || t.Outcome == OK {
 		if err := b.mops(&scanner{b: value}, t.Outcome == OK); err != nil {
 			return t, &ValueError{Position: int(places[at.Index]), Msg: fmt.Sprintf(
-				`event %d (%s %s): the value is %.60q, want a list of micro-operations like ["append",5,1], ["w",5,1] and ["r",5,...]`,
-				at.Index, at.Kind, at.F, value)}
+				`event %d (%s %s): the value is %.60q, want a list of micro-operations like %s`,
+				at.Index, at.Kind, at.F, value, b.wanted())}
 		}
 	}
 	t.Last = int32(len(b.log.Mops))
 	return t, nil
+}
+
+// wanted are the micro-operations that can be read.
+func (b *builder) wanted() string {
+	if b.sets {
+		return `["add",5,1] and ["r",5,[1,2]]`
+	}
+	return `["append",5,1], ["w",5,1] and ["r",5,...]`
 }

@@ -3,6 +3,7 @@ package log
 // renaming says what the numbers of another builder are here.
 type renaming struct {
 	keys, texts, nodes []int32
+	sets               Value // how far they are moved
 	// chains has, for keys where they differ, what the chains are here.
 	chains map[int32][]int32
 }
@@ -23,6 +24,11 @@ func (b *builder) absorb(o *builder, events int32) *renaming {
 		b.absorbChains(int32(k), &o.keys[k], r)
 	}
 	b.lists = b.lists || o.lists
+	r.sets = Value(len(b.log.Sets)) - 1
+	for _, set := range o.log.Sets[1:] {
+		r.rename(set)
+		b.log.Sets = append(b.log.Sets, set)
+	}
 	at := int32(len(b.log.Mops))
 	b.absorbMops(o, r)
 	b.log.Txns = append(b.log.Txns, o.log.Txns...)
@@ -108,7 +114,11 @@ func (b *builder) absorbMops(o *builder, r *renaming) {
 	for i, m := range o.log.Mops {
 		key := m.Key
 		m.Key = r.keys[key]
-		if m.Fun != List {
+		if m.Fun == Set {
+			if m.Value > 0 {
+				m.Value += r.sets
+			}
+		} else if m.Fun != List {
 			m.Value = r.value(m.Value)
 		} else if len(r.chains) > 0 || len(strays) > 0 {
 			from := int32(0)

@@ -51,6 +51,10 @@ const (
 	Insert
 	// Delete removes the register.
 	Delete
+	// Add puts Value into the set.
+	Add
+	// Set is the read of a set: it returned Sets[Value].
+	Set
 	// Predicate is a read of all registers that match; its Value stands for a
 	// text, and it has no Key.
 	Predicate
@@ -103,6 +107,8 @@ type Log struct {
 	Longest [][]Value
 	// Odd has the lists of the reads that are no prefixes of the longest.
 	Odd [][]Value
+	// Sets has the sets that were read, as they were written; the first is empty.
+	Sets [][]Value
 	// Texts has the values that are no small natural numbers, as JSON.
 	Texts []string
 	// Nodes has the names of nodes; the first is "".
@@ -126,13 +132,15 @@ func (l *Log) Name(t int32) string {
 	return "T" + strconv.Itoa(int(x.InvokeIndex))
 }
 
-// Elements is the list that a read of a list returned; nil for all else.
+// Elements are what a read of a list or a set returned; nil for all else.
 func (l *Log) Elements(m Mop) []Value {
 	switch m.Fun {
 	case List:
 		return l.Longest[m.Key][:m.Value]
 	case Odd:
 		return l.Odd[m.Value]
+	case Set:
+		return l.Sets[m.Value]
 	}
 	return nil
 }

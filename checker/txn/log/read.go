@@ -19,8 +19,14 @@ import (
 // written in an unusual way is read by history.Open instead, which also tells
 // what is wrong, and where. With an error comes the log of what was before it,
 // if any.
-func Open(path string) (*Log, error) {
-	l, err := readParts(path, runtime.GOMAXPROCS(0))
+func Open(path string) (*Log, error) { return open(path, false) }
+
+// OpenSets is Open for transactions of [add key element] and [r key elements],
+// where what is read are sets and not lists.
+func OpenSets(path string) (*Log, error) { return open(path, true) }
+
+func open(path string, sets bool) (*Log, error) {
+	l, err := readParts(path, sets, runtime.GOMAXPROCS(0))
 	if err == nil {
 		return l, nil
 	}
@@ -28,7 +34,7 @@ func Open(path string) (*Log, error) {
 	if readErr != nil && (h == nil || len(h.Events) == 0) {
 		return nil, readErr
 	}
-	l, err = FromHistory(h)
+	l, err = fromHistory(h, sets)
 	if err != nil {
 		return nil, errors.Join(readErr, InFile(path, len(h.Events), err))
 	}
@@ -38,7 +44,7 @@ func Open(path string) (*Log, error) {
 // leastPart is the least size of a part.
 const leastPart = 1 << 20
 
-func readParts(path string, most int) (*Log, error) {
+func readParts(path string, sets bool, most int) (*Log, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
@@ -48,10 +54,10 @@ func readParts(path string, most int) (*Log, error) {
 	if err != nil || !st.Mode().IsRegular() {
 		return nil, errOdd
 	}
-	return parts(f, st.Size(), int(min(int64(most), st.Size()/leastPart+1)))
+	return parts(f, st.Size(), sets, int(min(int64(most), st.Size()/leastPart+1)))
 }
 
-func parts(f io.ReaderAt, size int64, n int) (*Log, error) {
+func parts(f io.ReaderAt, size int64, sets bool, n int) (*Log, error) {
 	cuts := []int64{0}
 	for i := 1; i < n; i++ {
 		at, err := cut(f, size*int64(i)/int64(n), size)
@@ -71,7 +77,7 @@ func parts(f io.ReaderAt, size int64, n int) (*Log, error) {
 					errs[i] = errOdd
 				}
 			}()
-			ps[i] = &part{b: newBuilder()}
+			ps[i] = &part{b: newBuilder(sets)}
 			room := cuts[i+1] - cuts[i]
 			if i == 0 {
 				room = size // all others are joined to it

@@ -19,6 +19,7 @@ import (
 	"github.com/capstan-dev/capstan/checker/txn/explain"
 	"github.com/capstan-dev/capstan/checker/txn/infer"
 	lists "github.com/capstan-dev/capstan/checker/txn/infer/append"
+	"github.com/capstan-dev/capstan/checker/txn/infer/set"
 	"github.com/capstan-dev/capstan/checker/txn/infer/wr"
 	"github.com/capstan-dev/capstan/checker/txn/log"
 	"github.com/capstan-dev/capstan/checker/txn/simulate"
@@ -29,19 +30,21 @@ var (
 	campaign = flag.Uint64("campaign", 1, "seed of the campaigns")
 )
 
-func workloads() []simulate.Workload {
-	return []simulate.Workload{simulate.ListAppend, simulate.RWRegister}
-}
+func workloads() []simulate.Workload { return simulate.Workloads() }
 
 // open reads a history of some format.
-func open(t testing.TB, text []byte, format string) *log.Log {
+func open(t testing.TB, text []byte, w simulate.Workload, format string) *log.Log {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "history."+format)
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	defer os.Remove(path)
-	l, err := log.Open(path)
+	read := log.Open
+	if w == simulate.SetAdd {
+		read = log.OpenSets
+	}
+	l, err := read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +55,10 @@ func open(t testing.TB, text []byte, format string) *log.Log {
 func judge(t testing.TB, l *log.Log, w simulate.Workload, o wr.Options) *txn.Outcome {
 	t.Helper()
 	inference := lists.Infer
-	if w == simulate.RWRegister {
+	switch w {
+	case simulate.SetAdd:
+		inference = set.Infer
+	case simulate.RWRegister:
 		inference = func(l *log.Log) (*infer.Inference, error) { return wr.Infer(l, o) }
 	}
 	out, err := txn.Check(context.Background(), l, inference)
@@ -110,7 +116,7 @@ func TestNoFalseAccusation(t *testing.T) {
 
 func accuse(t *testing.T, o simulate.Options, kept map[string]bool) {
 	text, _ := generate(t, o, "jsonl")
-	l := open(t, text, "jsonl")
+	l := open(t, text, o.Workload, "jsonl")
 	if !slices.ContainsFunc(l.Txns, func(x log.Txn) bool { return x.Outcome == log.OK }) {
 		return // nothing to judge
 	}
@@ -158,7 +164,7 @@ func TestNoStronger(t *testing.T) {
 		o := simulate.Default()
 		o.Isolation, o.Transactions, o.Keys = level, 3000, 5
 		text, _ := generate(t, o, "edn")
-		out := judge(t, open(t, text, "edn"), o.Workload, wr.Options{})
+		out := judge(t, open(t, text, o.Workload, "edn"), o.Workload, wr.Options{})
 		for _, m := range refuted {
 			if !slices.Contains(slices.Concat(out.Refuted, out.AlsoRefuted), m) {
 				t.Errorf("%s: %s is not refuted, only %v", level, m, out.Refuted)
@@ -180,7 +186,7 @@ func TestPlanted(t *testing.T) {
 				o := simulate.Default()
 				o.Workload, o.Transactions, o.Anomalies, o.Seed = w, int(seed)*100, []string{name}, *campaign+seed
 				text, planted := generate(t, o, "edn")
-				l := open(t, text, "edn")
+				l := open(t, text, o.Workload, "edn")
 				out := judge(t, l, w, wr.Options{WritesFollowReads: name == "cyclic-versions"})
 				if err := finds(l, out, planted[0]); err != nil {
 					t.Errorf("%s in %s, seed %d: %v", name, w, o.Seed, err)
@@ -346,7 +352,7 @@ func encode(t testing.TB, events []simulate.Event, w simulate.Workload, format s
 
 func outcomeOf(t testing.TB, events []simulate.Event, w simulate.Workload) *txn.Outcome {
 	t.Helper()
-	return judge(t, open(t, encode(t, events, w, "jsonl"), "jsonl"), w, wr.Options{})
+	return judge(t, open(t, encode(t, events, w, "jsonl"), w, "jsonl"), w, wr.Options{})
 }
 
 // TestFormats: the formats say the same.
@@ -358,7 +364,7 @@ func TestFormats(t *testing.T) {
 			var outcomes []string
 			for _, format := range []string{"edn", "jsonl"} {
 				text, _ := generate(t, o, format)
-				b, err := json.Marshal(judge(t, open(t, text, format), w, wr.Options{}))
+				b, err := json.Marshal(judge(t, open(t, text, w, format), w, wr.Options{}))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -69,22 +70,27 @@ func appendJSON(b []byte, e *Event, w Workload) []byte {
 }
 
 // text is what the formats have different.
-type text struct{ write, read, sep, null string }
+type text struct{ write, open, close string }
+
+// texts are those of the workloads in one format.
+type texts struct {
+	read, sep, null string
+	of              [3]text
+}
 
 var (
-	ednText  = [2]text{ListAppend: {"[:append ", "[:r ", " ", "nil"}, RWRegister: {"[:w ", "[:r ", " ", "nil"}}
-	jsonText = [2]text{ListAppend: {`["append",`, `["r",`, ",", "null"}, RWRegister: {`["w",`, `["r",`, ",", "null"}}
+	ednText  = texts{"[:r ", " ", "nil", [...]text{ListAppend: {"[:append ", "[", "]"}, RWRegister: {write: "[:w "}, SetAdd: {"[:add ", "#{", "}"}}}
+	jsonText = texts{`["r",`, ",", "null", [...]text{ListAppend: {`["append",`, "[", "]"}, RWRegister: {write: `["w",`}, SetAdd: {`["add",`, "[", "]"}}}
 )
 
-func appendMops(b []byte, e *Event, w Workload, texts [2]text) []byte {
-	t := texts[w]
+func appendMops(b []byte, e *Event, w Workload, t texts) []byte {
 	for i := range e.Mops {
 		m := &e.Mops[i]
 		if i > 0 {
 			b = append(b, t.sep...)
 		}
 		if m.Write {
-			b = append(b, t.write...)
+			b = append(b, t.of[w].write...)
 		} else {
 			b = append(b, t.read...)
 		}
@@ -96,22 +102,28 @@ func appendMops(b []byte, e *Event, w Workload, texts [2]text) []byte {
 		case e.Type != OK || w == RWRegister:
 			b = append(b, t.null...)
 		default:
-			b = appendList(b, m.List, t.sep)
+			b = append(b, t.of[w].open...)
+			b = appendList(b, m.List, w, t.sep)
+			b = append(b, t.of[w].close...)
 		}
 		b = append(b, ']')
 	}
 	return b
 }
 
-func appendList(b []byte, list []int32, sep string) []byte {
-	b = append(b, '[')
+// appendList writes elements, those of a set sorted: nothing is to be told of
+// the order of adds.
+func appendList(b []byte, list []int32, w Workload, sep string) []byte {
+	if w == SetAdd {
+		list = slices.Sorted(slices.Values(list))
+	}
 	for i, v := range list {
 		if i > 0 {
 			b = append(b, sep...)
 		}
 		b = strconv.AppendInt(b, int64(v), 10)
 	}
-	return append(b, ']')
+	return b
 }
 
 // JSON is the event's micro-operations as JSON.

@@ -6,19 +6,19 @@ import "time"
 type Workload uint8
 
 // ListAppend appends to lists and reads them whole; RWRegister writes and
-// reads registers. Each value is written once a key.
+// reads registers; SetAdd adds to sets and reads them whole. Each value is
+// written once a key.
 const (
 	ListAppend Workload = iota
 	RWRegister
+	SetAdd
 )
 
-// String is the workload's name as elle-cli has it.
-func (w Workload) String() string {
-	if w == RWRegister {
-		return "rw-register"
-	}
-	return "list-append"
-}
+// Workloads are all of them.
+func Workloads() []Workload { return []Workload{ListAppend, RWRegister, SetAdd} }
+
+// String is the workload's name, as elle-cli has it or would.
+func (w Workload) String() string { return [...]string{"list-append", "rw-register", "set-add"}[w] }
 
 // Type is Jepsen's: how a transaction begins and ends.
 type Type uint8
@@ -41,7 +41,7 @@ type Mop struct {
 	Key   int32
 	// Value is what was written, from 1; of a read register, 0 is nil.
 	Value int32
-	// List is what was read of a list.
+	// List is what was read of a list, or of a set, in the order of its adds.
 	List []int32
 	// A read saw so many committed writes of the key, and own ones if there
 	// are any.

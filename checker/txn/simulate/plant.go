@@ -18,9 +18,10 @@ import (
 // to the end of all.
 type recipe struct {
 	anomaly string
-	both    string // for lists and registers
+	all     string // for all workloads
 	lists   string // if they differ
 	regs    string
+	sets    string
 }
 
 // recipes use each key once, so that what is around them has no part in them.
@@ -28,40 +29,43 @@ func recipes() []recipe {
 	const (
 		longFork  = "A r x 1, r y - | B r x -, r y 1 | C w x 1 | D w y 1"
 		single    = "A r x -, r y 1 | B w x 1, w y 1"
+		lost      = "A r x -, w x 1 | B r x -, w x 2"
+		twice     = "A w x 1 | B r x 1.1"
+		future    = "A r x 1, w x 1"
 		writeSkew = "A r x -, w y 1 | B r y -, w x 1"
 	)
 	return []recipe{
 		{anomaly: "G0", lists: "A w x 1, w y 1 | B w x 2, w y 2 | C r x 1.2, r y 2.1"},
-		{anomaly: "G1a", both: "A! w x 1 | B r x 1"},
-		{anomaly: "G1b", both: "A w x 1, w x 2 | B r x 1"},
-		{anomaly: "G1c", both: "A w x 1, r y 1 | B w y 1, r x 1"},
-		{anomaly: "G-single-item", both: single},
-		{anomaly: "G-nonadjacent-item", both: "A r x -, r v 1 | B w x 1, w z 1 | C r z 1, r y - | D w y 1, w v 1"},
-		{anomaly: "G2-item", both: "A r x -, w y 1 | B r y -, w z 1 | C r z -, w x 1"},
-		{anomaly: "lost-update", both: "A r x -, w x 1 | B r x -, w x 2"},
+		{anomaly: "G1a", all: "A! w x 1 | B r x 1"},
+		{anomaly: "G1b", all: "A w x 1, w x 2 | B r x 1"},
+		{anomaly: "G1c", all: "A w x 1, r y 1 | B w y 1, r x 1"},
+		{anomaly: "G-single-item", all: single},
+		{anomaly: "G-nonadjacent-item", all: "A r x -, r v 1 | B w x 1, w z 1 | C r z 1, r y - | D w y 1, w v 1"},
+		{anomaly: "G2-item", all: "A r x -, w y 1 | B r y -, w z 1 | C r z -, w x 1"},
+		{anomaly: "lost-update", lists: lost, regs: lost},
 		{anomaly: "dirty-update", lists: "A! w x 1 | B w x 2 | C r x 1.2"},
-		{anomaly: "internal", both: "A w x 1, r x -"},
-		{anomaly: "duplicate-elements", lists: "A w x 1 | B r x 1.1"},
+		{anomaly: "internal", all: "A w x 1, r x -"},
+		{anomaly: "duplicate-elements", lists: twice, sets: twice},
 		{anomaly: "incompatible-order", lists: "A w x 1 | B w x 2 | C r x 1 | D r x 2"},
-		{anomaly: "future-read", lists: "A r x 1, w x 1"},
-		{anomaly: "garbage-read", both: "A r x 1"},
+		{anomaly: "future-read", lists: future, sets: future},
+		{anomaly: "garbage-read", all: "A r x 1"},
 		{anomaly: "cyclic-versions", regs: "A r x 1, w x 2 | B r x 2, w x 1"},
 
 		{anomaly: "G0-process", lists: "A w x 2 ; A w x 1 ; B r x 1.2"},
-		{anomaly: "G1c-process", both: "A r x 1 ; A w x 1"},
-		{anomaly: "G-single-item-process", both: "A w x 1 ; A r x -"},
-		{anomaly: "G-nonadjacent-item-process", both: "A~ r x -, r y 1 | C~ w y 1 | B w x 1 ; B r y -"},
-		{anomaly: "G2-item-process", both: "B~ w x 1, r y - | A w y 1 ; A r x -"},
+		{anomaly: "G1c-process", all: "A r x 1 ; A w x 1"},
+		{anomaly: "G-single-item-process", all: "A w x 1 ; A r x -"},
+		{anomaly: "G-nonadjacent-item-process", all: "A~ r x -, r y 1 | C~ w y 1 | B w x 1 ; B r y -"},
+		{anomaly: "G2-item-process", all: "B~ w x 1, r y - | A w y 1 ; A r x -"},
 		{anomaly: "G0-realtime", lists: "A w x 2 ; B w x 1 ; C r x 1.2"},
-		{anomaly: "G1c-realtime", both: "A r x 1 ; B w x 1"},
-		{anomaly: "G-single-item-realtime", both: "A w x 1 ; B r x -"},
-		{anomaly: "G-nonadjacent-item-realtime", both: "A~ r x -, r y 1 | C~ w y 1 | B w x 1 ; D r y -"},
-		{anomaly: "G2-item-realtime", both: "B~ w x 1, r y - | A w y 1 ; C r x -"},
+		{anomaly: "G1c-realtime", all: "A r x 1 ; B w x 1"},
+		{anomaly: "G-single-item-realtime", all: "A w x 1 ; B r x -"},
+		{anomaly: "G-nonadjacent-item-realtime", all: "A~ r x -, r y 1 | C~ w y 1 | B w x 1 ; D r y -"},
+		{anomaly: "G2-item-realtime", all: "B~ w x 1, r y - | A w y 1 ; C r x -"},
 
-		{anomaly: "read-skew", both: single},
-		{anomaly: "fractured-read", both: "A w x 1, w y 1 | B r x 1, r y -"},
-		{anomaly: "write-skew", both: writeSkew},
-		{anomaly: "long-fork", both: longFork},
+		{anomaly: "read-skew", all: single},
+		{anomaly: "fractured-read", all: "A w x 1, w y 1 | B r x 1, r y -"},
+		{anomaly: "write-skew", all: writeSkew},
+		{anomaly: "long-fork", all: longFork},
 	}
 }
 
@@ -79,13 +83,10 @@ func Finding(anomaly string) string {
 }
 
 func (r recipe) text(w Workload) string {
-	switch {
-	case r.both != "":
-		return r.both
-	case w == ListAppend:
-		return r.lists
+	if r.all != "" {
+		return r.all
 	}
-	return r.regs
+	return [...]string{ListAppend: r.lists, RWRegister: r.regs, SetAdd: r.sets}[w]
 }
 
 // Anomalies are the names of what can be planted in a workload. Cycles are

@@ -98,7 +98,7 @@ func Run(o Options, emit func(*Event) error) ([]Planted, error) {
 		s.stride = max(s.stride, o.Processes+p.processes())
 	}
 	s.mix = newMix(&s.Options, rng)
-	s.db = database{level: l, store: store{lists: o.Workload == ListAppend}, rng: rng}
+	s.db = database{level: l, store: store{lists: o.Workload != RWRegister}, rng: rng}
 	for i := range plants {
 		plants[i].after = s.rng.IntN(o.Transactions + 1)
 	}

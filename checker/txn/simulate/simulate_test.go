@@ -31,7 +31,7 @@ func generate(t testing.TB, o simulate.Options, format string) ([]byte, []simula
 
 func TestSameSeedSameBytes(t *testing.T) {
 	for _, level := range simulate.Levels() {
-		for _, w := range []simulate.Workload{simulate.ListAppend, simulate.RWRegister} {
+		for _, w := range simulate.Workloads() {
 			o := simulate.Default()
 			o.Isolation, o.Workload, o.Seed, o.Anomalies = level, w, 7, simulate.Anomalies(w)
 			first, _ := generate(t, o, "edn")
