@@ -11,6 +11,8 @@ import (
 
 	"github.com/capstan-dev/capstan/checker/txn/adya"
 	"github.com/capstan-dev/capstan/checker/txn/simulate"
+	"github.com/capstan-dev/capstan/checker/txn/simulate/closed"
+	"github.com/capstan-dev/capstan/history"
 	"github.com/capstan-dev/capstan/internal/nearest"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -50,6 +52,7 @@ func plantable() string {
 	for _, w := range simulate.Workloads() {
 		all = append(all, fmt.Sprintf("Anomalies of %s: %s.", w, strings.Join(simulate.Anomalies(w), ", ")))
 	}
+	all = append(all, fmt.Sprintf("Anomalies of %s: %s. Its levels: %s.", closed.Name, strings.Join(closed.Anomalies(), ", "), strings.Join(closed.Levels(), ", ")))
 	return strings.Join(all, "\n\n")
 }
 
@@ -58,7 +61,7 @@ func simulated() []string {
 	for _, w := range simulate.Workloads() {
 		names = append(names, w.String())
 	}
-	return names
+	return append(names, closed.Name)
 }
 
 func (o *simulateOptions) flags(f *pflag.FlagSet) {
@@ -105,8 +108,12 @@ func (a *app) simulate(o simulateOptions) (err error) {
 	if at < 0 {
 		return usage("unknown workload %q%s; there are: %s", o.workload, nearest.Hint(o.workload, simulated()), strings.Join(simulated(), ", "))
 	}
-	o.Workload = simulate.Workloads()[at]
-	if err := o.Validate(); err != nil {
+	valid := func() error { return closed.Validate(o.Options) }
+	if o.workload != closed.Name {
+		o.Workload = simulate.Workloads()[at]
+		valid = o.Validate
+	}
+	if err := valid(); err != nil {
 		return usage("%w", err)
 	}
 	if o.format != "edn" && o.format != "jsonl" {
@@ -121,11 +128,33 @@ func (a *app) simulate(o simulateOptions) (err error) {
 		defer func() { err = errors.Join(err, withCode(exitEnvironment, f.Close())) }()
 		out = f
 	}
-	planted, err := a.writeSimulated(out, o)
+	write := a.writeSimulated
+	if o.workload == closed.Name {
+		write = writeClosed
+	}
+	planted, err := write(out, o)
 	if err != nil {
 		return err
 	}
 	return withCode(exitEnvironment, o.writeAnswers(planted))
+}
+
+// writeClosed writes a history with predicates.
+func writeClosed(out io.Writer, o simulateOptions) ([]simulate.Planted, error) {
+	h, planted, err := closed.Run(o.Options)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	if o.format == "edn" {
+		return planted, withCode(exitEnvironment, history.WriteEDN(out, h))
+	}
+	enc := json.NewEncoder(out)
+	for _, e := range h.Events {
+		if err := enc.Encode(e); err != nil {
+			return nil, withCode(exitEnvironment, fmt.Errorf("write the history: %w", err))
+		}
+	}
+	return planted, nil
 }
 
 // writeSimulated writes the events until the end or a signal.

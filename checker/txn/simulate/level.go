@@ -79,11 +79,17 @@ func Levels() []string {
 	return names
 }
 
-func levelNamed(name string) (level, bool) {
+// LevelName is the name of a level that may be abbreviated.
+func LevelName(name string) string {
 	name = strings.ToLower(name)
 	if same, ok := aliases()[name]; ok {
-		name = same
+		return same
 	}
+	return name
+}
+
+func levelNamed(name string) (level, bool) {
+	name = LevelName(name)
 	for _, l := range levels() {
 		if l.name == name {
 			return l, true
