@@ -19,11 +19,11 @@ func show(l *log.Log) string {
 	for i, t := range l.Txns {
 		fmt.Fprintf(&out, "%d: %s process %d events %d %d", i, t.Outcome, t.Process, t.InvokeIndex, t.CompleteIndex)
 		for _, m := range l.Of(int32(i)) {
-			fmt.Fprintf(&out, ", %s of %s", [...]string{"append", "write", "read", "list", "odd list", "blind"}[m.Fun], l.Keys[m.Key])
+			fmt.Fprintf(&out, ", %s of %s", [...]string{"append", "write", "read", "list", "odd list", "blind", "insert", "delete", "add", "set"}[m.Fun], l.Keys[m.Key])
 			switch m.Fun {
-			case log.Append, log.Write, log.Read:
+			case log.Append, log.Write, log.Read, log.Add:
 				fmt.Fprintf(&out, " %s", l.Text(m.Value))
-			case log.List, log.Odd:
+			case log.List, log.Odd, log.Set:
 				for _, e := range l.Elements(m) {
 					fmt.Fprintf(&out, " %s", l.Text(e))
 				}
@@ -140,6 +140,61 @@ func TestErrorsTellThePlace(t *testing.T) {
 		_, err := log.Open(write(t, text))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+const setSample = `0: ok process 0 events 0 1, add of 5 1, set of "x"
+1: ok process 1 events 2 3, set of 5 1 "a b" -3, set of "x"
+2: info process 1 events 4 5, add of "x" "a b", blind of 5
+3: ok process 2 events 6 7, set of "x" "a b", set of 5 1
+`
+
+// TestSets: sets are read alike as EDN and JSON, in any number of parts, and by
+// the general reader.
+func TestSets(t *testing.T) {
+	for name, text := range map[string]string{
+		"EDN": `{:type :invoke, :process 0, :f :txn, :value [[:add 5 1] [:r :x nil]]}
+{:type :ok, :process 0, :f :txn, :value [[:add 5 1] [:r :x nil]]}
+{:type :invoke, :process 1, :f :txn, :value [[:r 5 nil] [:r :x nil]]}
+{:type :ok, :process 1, :f :txn, :value [[:r 5 #{1 "a b" -3}] [:r :x #{}]]}
+{:type :invoke, :process 1, :f :txn, :value [[:add :x "a b"] [:r 5 nil]]}
+{:type :info, :process 1, :f :txn, :value [[:add :x "a b"] [:r 5 nil]]}
+{:type :invoke, :process 2, :f :txn, :value [[:r :x nil] [:r 5 nil]]}
+{:type :ok, :process 2, :f :txn, :value [[:r :x #{"a b"}] [:r 5 [1]]]}`,
+		"JSON": `{"type":"invoke","process":0,"f":"txn","value":[["add",5,1],["r","x",null]]}
+{"type":"ok","process":0,"f":"txn","value":[["add",5,1],["r","x",null]]}
+{"type":"invoke","process":1,"f":"txn","value":[["r",5,null],["r","x",null]]}
+{"type":"ok","process":1,"f":"txn","value":[["r",5,[1,"a b",-3]],["r","x",[]]]}
+{"type":"invoke","process":1,"f":"txn","value":[["add","x","a b"],["r",5,null]]}
+{"type":"info","process":1,"f":"txn","value":[["add","x","a b"],["r",5,null]]}
+{"type":"invoke","process":2,"f":"txn","value":[["r","x",null],["r",5,null]]}
+{"type":"ok","process":2,"f":"txn","value":[["r","x",["a b"]],["r",5,[1]]]}`,
+	} {
+		for parts := 1; parts < 6; parts++ {
+			l, err := log.SetParts(bytes.NewReader([]byte(text)), int64(len(text)), parts)
+			if err != nil {
+				t.Errorf("%s in %d parts: %v", name, parts, err)
+				continue
+			}
+			if diff := cmp.Diff(setSample, show(l)); diff != "" {
+				t.Errorf("%s in %d parts: %s", name, parts, diff)
+			}
+		}
+		h, _, err := history.Open(write(t, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := log.SetsFromHistory(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(show(l), "\n"); got != 4 || len(l.Sets) != 4 {
+			t.Errorf("%s as a history: %s", name, show(l))
+		}
+		for cut := range len(text) { // whatever is missing: no panic
+			_, _ = log.SetParts(bytes.NewReader([]byte(text[:cut])), int64(cut), 1)
+			_, _ = log.OpenSets(write(t, text[cut:]))
 		}
 	}
 }
