@@ -63,21 +63,19 @@ func (s *system) remove(ctx context.Context, node string) error {
 
 // dropSlot waits until the primary has noticed that the standby is gone.
 func (s *system) dropSlot(ctx context.Context, primary, node string) error {
-	tick := time.NewTicker(deploy.PollEvery)
-	defer tick.Stop()
-	for {
+	err := deploy.Poll(ctx, deploy.PollEvery, func() error {
 		row, err := s.query(ctx, primary, "capstan-members",
 			`SELECT (SELECT count(pg_drop_replication_slot(slot_name)) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active),
 				(SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1 AND active)`, node)
-		if err == nil && row[1] == "0" {
-			return nil
+		if err == nil && row[1] != "0" {
+			err = errors.New("it is in use still")
 		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("drop its replication slot: %w", ctx.Err()), err)
-		case <-tick.C:
-		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("drop its replication slot: %w", err)
 	}
+	return nil
 }
 
 // add lets a standby make itself again on an empty disk.
