@@ -28,10 +28,13 @@ func workloads() []workload {
 	skew.Isolation = "strong-snapshot-isolation"
 	dirty := full
 	dirty.Isolation, dirty.Transactions = "read-uncommitted", 10_000
+	committed := dirty
+	committed.Isolation = "read-committed"
 	million := full
 	million.Keys, million.WritesPerKey, million.Transactions = 20, 64, 1_000_000
 	return []workload{
-		{"100k", full}, {"100k-256-a-key", long}, {"100k-snapshot-isolation", skew}, {"10k-read-uncommitted", dirty}, {"1m", million},
+		{"100k", full}, {"100k-256-a-key", long}, {"100k-snapshot-isolation", skew}, {"10k-read-uncommitted", dirty},
+		{"10k-read-committed", committed}, {"1m", million},
 	}
 }
 
