@@ -31,7 +31,9 @@ func (s *system) Claim() string {
 // most, by the rule that the first committer wins (Galera's documentation,
 // "Isolation Levels": serializable is not for several nodes). Of what a replica
 // shows nothing is promised but that it was committed. A client that appends by
-// writing back what it read is promised nothing below repeatable read.
+// writing back what it read is promised nothing below repeatable read; nor is
+// one that puts a row after those that it sees, where it sees rows that are not
+// committed: two such lists may interleave, though no row is written twice.
 func (s *system) Isolation() string {
 	l := s.Spec.Levels
 	level := l[levelIsolation]
@@ -40,6 +42,8 @@ func (s *system) Isolation() string {
 	case s.wasForced():
 		return ""
 	case !high && l[tables.LevelAppend] == "rmw":
+		return ""
+	case level == "read-uncommitted" && l[tables.LevelAppend] == "rows":
 		return ""
 	case high && l[levelRead] == readReplica:
 		return "read-committed"

@@ -15,6 +15,7 @@ func TestPromises(t *testing.T) {
 		{"single", "isolation=read-committed", "linearizable", "read-committed"},
 		{"single", "isolation=read-committed append=rmw", "linearizable", ""},
 		{"single", "isolation=read-uncommitted", "", "read-uncommitted"},
+		{"single", "isolation=read-uncommitted append=rows", "", ""},
 		{"single", "innodb_flush_log_at_trx_commit=2", "", "repeatable-read"},
 		{"async", "", "linearizable", "repeatable-read"},
 		{"async", "read=replica", "", "read-committed"},
