@@ -142,16 +142,32 @@ func (s *search) all(whole *core) {
 	wg.Wait()
 	each := len(s.specs) / 3
 	for i, extra := range []Set{0, Of(Process), Of(Realtime)} {
-		from, to := i*each, (i+1)*each
-		if !s.anyWanted(from, to) {
+		over := s.over(i*each, (i+1)*each)
+		if !slices.Contains(over, false) {
 			continue
 		}
 		if extra != 0 {
-			part = whole.within(data | extra | hops)
+			part = whole.without(over).within(data | extra | hops)
 		}
-		s.level(part, from, to)
+		s.level(part, i*each, (i+1)*each)
 	}
 }
+
+// over says of each component whether no class from one to before another is
+// looked for in it.
+func (s *search) over(from, to int) []bool {
+	over := make([]bool, len(s.implied))
+	for component, classes := range s.implied {
+		over[component] = true
+		for i := from; i < to; i++ {
+			over[component] = over[component] && (classes>>i&1 != 0 || s.never(i))
+		}
+	}
+	return over
+}
+
+// never says whether there are no cycles of a class, anywhere.
+func (s *search) never(at int) bool { return (s.specs[at].allow|hops)&^s.acyclic == 0 }
 
 // core is a part of the graph in which cycles can be: by vertex, its number
 // there, and its component there.
@@ -163,6 +179,27 @@ type core struct {
 // within is the part with cycles of such edges only.
 func (c *core) within(allow Set) *core {
 	of, _ := c.g.components(allow)
+	return c.inside(of)
+}
+
+// without is the part without some components, or the whole if that is not much
+// smaller.
+func (c *core) without(components []bool) *core {
+	of, left := make([]int32, len(c.component)), 0
+	for v, component := range c.component {
+		of[v] = none
+		if !components[component] {
+			of[v] = component
+			left++
+		}
+	}
+	if left > len(of)/2 {
+		return c
+	}
+	return c.inside(of)
+}
+
+func (c *core) inside(of []int32) *core {
 	sub, kept := c.g.inside(of)
 	out := &core{sub, make([]int32, len(kept)), make([]int32, len(kept))}
 	for i, v := range kept {
@@ -175,29 +212,11 @@ func (c *core) within(allow Set) *core {
 func (s *search) level(part *core, from, to int) {
 	s.core = *part
 	s.states = make([]visit, 4*len(s.names))
-	s.last = partition{}
 	for i := from; i < to; i++ {
-		if s.wanted(i) {
-			s.class(i)
+		if over := s.over(i, i+1); slices.Contains(over, false) {
+			s.class(s.specs[i], over)
 		}
 	}
-}
-
-func (s *search) anyWanted(from, to int) bool {
-	for i := from; i < to; i++ {
-		if s.wanted(i) {
-			return true
-		}
-	}
-	return false
-}
-
-// wanted says whether there may be cycles of a class that nothing implies.
-func (s *search) wanted(at int) bool {
-	if (s.specs[at].allow|hops)&^s.acyclic == 0 {
-		return false
-	}
-	return slices.ContainsFunc(s.implied, func(classes uint32) bool { return classes>>at&1 == 0 })
 }
 
 type search struct {
@@ -215,18 +234,16 @@ type search struct {
 	pops     int
 }
 
-// class looks for the cycles of one class.
-func (s *search) class(at int) {
-	c := s.specs[at]
+// class looks for the cycles of one class, in components that are not over.
+func (s *search) class(c spec, over []bool) {
 	if c.extra != 0 && !s.has(c.extra) || !s.has(c.begin) {
 		return
 	}
 	best := map[int32]*walk{}
 	open := map[int32]bool{}
-	over := make([]bool, len(s.implied)) // components that need no more
-	for i, classes := range s.implied {
-		over[i] = classes>>at&1 != 0
-	}
+	s.pairs(c, best, over)
+	defer func(all core) { s.core = all }(s.core)
+	s.core = *s.core.without(over)
 	part := s.partition(c)
 	began := s.pops
 	for v := range int32(s.g.Txns) {
@@ -261,6 +278,34 @@ func (s *search) class(at int) {
 		}
 	}
 	s.report(c, best, open)
+}
+
+// pairs finds cycles of two transactions. Where anomalies abound each component
+// has one, and need not be parted by the class.
+func (s *search) pairs(c spec, best map[int32]*walk, over []bool) {
+	if c.extra != 0 {
+		return
+	}
+	budget := len(s.g.heads)
+	for v := range int32(s.g.Txns) {
+		component := s.component[v]
+		for _, h := range s.g.From(v) {
+			if over[component] || !c.begin.Has(h.Class()) {
+				continue
+			}
+			back := s.g.From(h.To())
+			if budget -= len(back); budget < 0 {
+				return
+			}
+			for _, b := range back {
+				if b.To() == v && c.rest.Has(b.Class()) && !(c.alternate && anti.Has(b.Class())) {
+					best[component] = &walk{[]int32{s.names[v], s.names[h.To()]}, []Class{h.Class(), b.Class()}}
+					over[component] = true
+					break
+				}
+			}
+		}
+	}
 }
 
 // enough states were looked at for a class to take the shortest cycle so far.
@@ -317,7 +362,7 @@ func (s *search) report(c spec, best map[int32]*walk, open map[int32]bool) {
 func (s *search) steps(w *walk) []Step {
 	steps := make([]Step, 0, len(w.at))
 	for i, v := range w.at {
-		steps = append(steps, Step{From: s.names[v], Class: w.by[i]})
+		steps = append(steps, Step{From: v, Class: w.by[i]})
 	}
 	least := 0
 	for i := range steps {
@@ -331,16 +376,17 @@ func (s *search) steps(w *walk) []Step {
 
 // partition has the components by the edges of one class of cycles.
 type partition struct {
+	g         *Graph
 	of        []int32
 	allow     Set
 	alternate bool
 }
 
 func (s *search) partition(c spec) partition {
-	if p := s.last; p.of != nil && p.allow == c.allow && p.alternate == c.alternate {
+	if p := s.last; p.g == s.g && p.allow == c.allow && p.alternate == c.alternate {
 		return p
 	}
-	p := partition{allow: c.allow, alternate: c.alternate}
+	p := partition{g: s.g, allow: c.allow, alternate: c.alternate}
 	if c.alternate {
 		p.of, _ = s.g.alternating(c.allow | hops).components(^Set(0))
 	} else {

@@ -216,8 +216,8 @@ func reachable(n int32, edges []edge, v int32, back bool) []bool {
 
 // After the time is over, the models that cycles refute are still known.
 func TestExistenceWithoutTime(t *testing.T) {
-	edges := []graph.Edge{graph.NewEdge(0, 1, graph.RW), graph.NewEdge(1, 0, graph.RW)}
-	c := graph.Search(graph.New(2, 0, edges), graph.Options{Implied: adya.Implied, Stop: func() bool { return true }})
+	edges := []graph.Edge{graph.NewEdge(0, 1, graph.RW), graph.NewEdge(1, 2, graph.RW), graph.NewEdge(2, 0, graph.RW)}
+	c := graph.Search(graph.New(3, 0, edges), graph.Options{Implied: adya.Implied, Stop: func() bool { return true }})
 	if len(c.Found) != 0 || strings.Join(c.Exists, " ") != "repeatable-read" {
 		t.Errorf("got %+v", c)
 	}

@@ -2,8 +2,8 @@ package graph
 
 import "slices"
 
-// walk is a closed walk: the transactions, and the class of the edge that
-// leaves each.
+// walk is a closed walk: the transactions by their numbers in the whole graph,
+// and the class of the edge that leaves each.
 type walk struct {
 	at []int32
 	by []Class
@@ -118,7 +118,7 @@ func (s *search) back(at, begin int32) *walk {
 			from = st.from >> 2
 		}
 		if st.by != hop {
-			w.at, w.by = append(w.at, from), append(w.by, st.by)
+			w.at, w.by = append(w.at, s.names[from]), append(w.by, st.by)
 		}
 		at = st.from
 	}
