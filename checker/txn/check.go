@@ -121,13 +121,13 @@ func (o *Outcome) cycles(c graph.Cycles, found *infer.Inference, l *log.Log) {
 				steps[i].Evidence = found.Evidence(s.From, s.To, s.Class)
 			}
 		}
-		o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: cycle.Kind, Cycle: &infer.Cycle{Steps: steps}})
+		o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: cycle.Kind, Cycle: &infer.Cycle{Steps: steps, Refutes: form{l, steps}.refutes()}})
 	}
 	for _, kind := range c.Longer {
 		o.Notes = append(o.Notes, kind+": there may be a shorter cycle than the one told")
 	}
 	refuted := map[string]bool{}
-	v := adya.Judge(o.kinds())
+	v := o.verdict()
 	for _, m := range slices.Concat(v.Refuted, v.Also) {
 		refuted[m] = true
 	}
@@ -171,6 +171,17 @@ func bySeverity(a, b string) int {
 // judge sorts the anomalies, and says what they refute.
 func (o *Outcome) judge() {
 	slices.SortStableFunc(o.Anomalies, func(a, b infer.Anomaly) int { return bySeverity(a.Kind, b.Kind) })
-	v := adya.Judge(o.kinds())
+	v := o.verdict()
+	o.Besides = v.Besides
 	o.Refuted, o.AlsoRefuted, o.NotRefuted, o.Strongest = v.Refuted, v.Also, v.Not, v.Strongest
+}
+
+func (o *Outcome) verdict() adya.Verdict {
+	var besides []string
+	for _, a := range o.Anomalies {
+		if a.Cycle != nil {
+			besides = append(besides, a.Cycle.Refutes...)
+		}
+	}
+	return adya.JudgeBesides(o.kinds(), besides)
 }

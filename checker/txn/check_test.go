@@ -155,6 +155,41 @@ func TestVerdictByModel(t *testing.T) {
 	}
 }
 
+// What a cycle refutes by its form, at the smallest size, and what not.
+func TestForm(t *testing.T) {
+	for _, c := range []struct{ title, history, besides string }{
+		{"write skew", "0 ok x[] y+1; 1 ok y[] x+1", "update-serializable"},
+		{"long fork", "0 ok x+1; 1 ok y+1; 2 ok x[1] y[]; 3 ok x[] y[1]", "prefix"},
+		{"long fork of one who writes", "0 ok x+1; 1 ok y+1; 2 ok x[1] y[] z+1; 3 ok x[] y[1]", "prefix update-serializable"},
+		{"seen, and then not", "0 ok x+1 y+1; 1 ok x[1] y[]", "monotonic-atomic-view monotonic-view"},
+		{"not seen, and then seen", "0 ok x+1 y+1; 1 ok y[] x[1]", "read-atomic"},
+		{"causality", "0 ok x+1; 1 ok x[1] y+1; 2 ok x[] y[1]", "causal-cerone"},
+		{"causality, the cause last", "0 ok x+1; 1 ok x[1] y+1; 2 ok y[1] x[]", "causal-cerone monotonic-view"},
+		{"overwritten, and read before that", "0 ok x+1 y+1; 1 ok y[] x+2; 2 ok x[1,2]", "update-atomic"},
+		{"overwritten, and read after that", "0 ok x+1 y+1; 1 ok x+2 y[]; 2 ok x[1,2]", "monotonic-view update-atomic"},
+		{"a part of what was written came after", "0 ok x+1 y+1; 1 ok x+2 y[] x+3; 2 ok x[1,2,3]", "update-atomic"},
+		{"read, overwritten, overwritten: a cursor", "0 ok x+1; 1 ok x[] x+2; 2 ok x[1,2]", "cursor-stability update-atomic"},
+	} {
+		_, o := found(t, parse(t, c.history))
+		if got := strings.Join(o.Besides, " "); got != c.besides {
+			t.Errorf("%s: %q, want %q; refuted %v; %v", c.title, got, c.besides, o.Refuted, o.Counts)
+		}
+	}
+	for model, want := range map[string]checker.Verdict{"read-atomic": checker.Invalid, "monotonic-atomic-view": checker.Valid} {
+		c, err := txn.NewListAppend(model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := c.Judge(context.Background(), parse(t, "0 ok x+1 y+1; 1 ok y[] x[1]"))
+		if err != nil || res.Verdict != want {
+			t.Errorf("%s: %v %v", model, res.Verdict, err)
+		}
+		if named := strings.Contains(res.Reason, model); !named {
+			t.Errorf("%s: %s", model, res.Reason)
+		}
+	}
+}
+
 // The reason of every refutation is an anomaly that the model forbids.
 func TestOutcomeAgreesWithTheLattice(t *testing.T) {
 	_, o := found(t, parse(t, "0 ok x+1 y+1; 1 ok x[1] y[]; 2 fail z+1; 2 ok z[1]"))

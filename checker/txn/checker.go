@@ -134,8 +134,9 @@ type Figures struct {
 
 // Models are the models of isolation in the light of what was found.
 type Models struct {
-	// Refuted are the weakest that are refuted, AlsoRefuted all that are
-	// stronger, NotRefuted the others, Strongest the strongest among those.
+	// Refuted are the weakest that the kinds of anomalies refute, AlsoRefuted
+	// all that are stronger and what a cycle refutes by its form, NotRefuted
+	// the others, Strongest the strongest among those.
 	Refuted     []string `json:"refuted"`
 	AlsoRefuted []string `json:"also_refuted"`
 	NotRefuted  []string `json:"not_refuted"`
@@ -146,19 +147,33 @@ func (c *Isolation) figures(o *Outcome) Figures {
 	list := func(s []string) []string { return append([]string{}, s...) }
 	f := Figures{
 		Model: c.model, OK: o.OK, Info: o.Info, Fail: o.Fail, AnomalyTypes: list(o.kinds()), Counts: o.Counts,
-		Prohibited: list(slices.Sorted(maps.Keys(adya.Proscribed(c.model, o.kinds())))), Open: o.Open,
+		Prohibited: list(c.prohibited(o)), Open: o.Open,
 		Models: Models{list(o.Refuted), list(o.AlsoRefuted), list(o.NotRefuted), list(o.Strongest)},
 	}
-	slices.SortFunc(f.Prohibited, bySeverity)
 	return f
+}
+
+// prohibited are the kinds of anomalies of which the model forbids some, the
+// worst first.
+func (c *Isolation) prohibited(o *Outcome) []string {
+	kinds := adya.Proscribed(c.model, o.kinds())
+	for _, a := range o.Anomalies {
+		if c.forbids(a) {
+			kinds[a.Kind] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(kinds), bySeverity)
+}
+
+func (c *Isolation) forbids(a infer.Anomaly) bool {
+	return len(adya.Proscribed(c.model, []string{a.Kind})) > 0 || a.Cycle != nil && adya.Follows(c.model, a.Cycle.Refutes)
 }
 
 // result is what an outcome means for the model.
 func (c *Isolation) result(l *log.Log, o *Outcome, teller *explain.Teller) (checker.Result, error) {
 	f := c.figures(o)
 	res := checker.Result{Notes: c.notes(o, f)}
-	forbidden := func(a infer.Anomaly) bool { return slices.Contains(f.Prohibited, a.Kind) }
-	first := slices.IndexFunc(o.Anomalies, forbidden)
+	first := slices.IndexFunc(o.Anomalies, c.forbids)
 	anomalies := slices.Clone(o.Anomalies)
 	if first > 0 { // the worst that is forbidden comes first
 		anomalies = slices.Insert(slices.Delete(anomalies, first, first+1), 0, o.Anomalies[first])
@@ -171,7 +186,11 @@ func (c *Isolation) result(l *log.Log, o *Outcome, teller *explain.Teller) (chec
 	switch {
 	case first >= 0:
 		res.Verdict = checker.Invalid
-		res.Reason = fmt.Sprintf("not %s: %s in %s", strings.Join(o.Refuted, ", not "), counted(f.AnomalyTypes, o.Counts), all)
+		weakest := o.Refuted
+		if !adya.Follows(c.model, weakest) {
+			weakest = append(slices.Clone(weakest), o.Besides...)
+		}
+		res.Reason = fmt.Sprintf("not %s: %s in %s", strings.Join(weakest, ", not "), counted(f.AnomalyTypes, o.Counts), all)
 	case len(o.Open) > 0:
 		res.Verdict, res.Reason = checker.Unknown, o.Open[0]
 	default:
@@ -208,8 +227,11 @@ func counted(kinds []string, counts map[string]int) string {
 func (c *Isolation) notes(o *Outcome, f Figures) []string {
 	notes := slices.Clone(o.Notes)
 	if len(o.Refuted) > 0 {
-		notes = append(notes, "refuted: "+strings.Join(o.Refuted, ", ")+", and all that is stronger",
-			"strongest not refuted: "+strings.Join(o.Strongest, ", "))
+		notes = append(notes, "refuted: "+strings.Join(o.Refuted, ", ")+", and all that is stronger")
+		if len(o.Besides) > 0 {
+			notes = append(notes, "refuted by the form of a cycle: "+strings.Join(o.Besides, ", ")+", and all that is stronger")
+		}
+		notes = append(notes, "strongest not refuted: "+strings.Join(o.Strongest, ", "))
 	}
 	if o.Counts[adya.IncompatibleOrder] > 0 {
 		notes = append(notes, "reads of a key contradict each other: its order is that of the longest one, and cycles through it are only as good as that")

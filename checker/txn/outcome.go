@@ -12,10 +12,12 @@ type Outcome struct {
 	// Counts has how many anomalies of each kind were found. Of cycles it is
 	// one for each strongly connected component.
 	Counts map[string]int
-	// Refuted are the weakest models that are refuted, AlsoRefuted all that
-	// are stronger, NotRefuted all others, and Strongest the strongest among
-	// those.
+	// Refuted are the weakest models that the kinds of anomalies refute,
+	// AlsoRefuted all that are stronger and what a cycle refutes by its form,
+	// NotRefuted all others, and Strongest the strongest among those.
 	Refuted, AlsoRefuted, NotRefuted, Strongest []string
+	// Besides are the weakest of what only the form of a cycle refutes.
+	Besides []string
 	// Open says what could not be decided, and why.
 	Open []string
 	// Notes say what the history does not tell.

@@ -171,6 +171,9 @@ type Verdict struct {
 	// Refuted are the weakest models that are refuted, Also all stronger
 	// ones, Not all others, Strongest the strongest among those.
 	Refuted, Also, Not, Strongest []string
+	// Besides are among Also: the weakest of those that do not follow from
+	// Refuted.
+	Besides []string
 	// Unchecked are the models that no anomaly speaks of, like linearizable:
 	// nothing that is found of transactions could refute them.
 	Unchecked []string
@@ -222,6 +225,28 @@ func Judge(anomalies []string) Verdict {
 		}
 	}
 	return v
+}
+
+// JudgeBesides is Judge, if cycles by their form refute further models. Elle
+// judges by the names of the anomalies alone: so that Refuted can be held
+// against its, it has nothing of that, and Also has.
+func JudgeBesides(anomalies, models []string) Verdict {
+	all := slices.Clone(anomalies)
+	for _, m := range models {
+		all = append(all, CycleExists(m))
+	}
+	told, v := Judge(anomalies), Judge(all)
+	follows := func(m string) bool { return Follows(m, told.Refuted) }
+	v.Besides = slices.DeleteFunc(slices.Clone(v.Refuted), follows)
+	v.Also = slices.DeleteFunc(slices.Concat(v.Refuted, v.Also), func(m string) bool { return slices.Contains(told.Refuted, m) })
+	slices.Sort(v.Also)
+	v.Refuted = told.Refuted
+	return v
+}
+
+// Follows says whether a model is refuted if these are.
+func Follows(model string, refuted []string) bool {
+	return slices.ContainsFunc(refuted, func(m string) bool { return Weaker(model)[canonical(m)] })
 }
 
 // Checked is true for the models that some anomaly of transactions could

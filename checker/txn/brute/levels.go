@@ -135,9 +135,13 @@ func (g *dsg) before(r observed) []int {
 		}
 		order := g.orders[o.key]
 		at := slices.IndexFunc(order, func(e element) bool { return e.value == o.value })
-		if at > 0 && g.h.final(order[at], o.key) {
-			out = append(out, order[at-1].by)
+		if at < 0 || !g.h.final(order[at], o.key) {
+			continue
 		}
+		for at > 0 && order[at].by == r.by {
+			at-- // its own versions between are none that are installed
+		}
+		out = append(out, order[at].by)
 	}
 	return slices.DeleteFunc(out, func(w int) bool { return w == r.by })
 }

@@ -12,7 +12,12 @@ type Anomaly struct {
 }
 
 // Cycle is a cycle of dependencies with its evidence.
-type Cycle struct{ Steps []Step }
+type Cycle struct {
+	Steps []Step
+	// Refutes are the models that it refutes besides those that any cycle of
+	// its kind does, by their friendly names.
+	Refutes []string
+}
 
 // Step is one dependency with its evidence.
 type Step struct {

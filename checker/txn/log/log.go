@@ -60,6 +60,11 @@ const (
 	Predicate
 )
 
+// Writes says whether it makes a version.
+func (f Fun) Writes() bool {
+	return f == Append || f == Write || f == Insert || f == Delete || f == Add
+}
+
 // Value is an element of a list or the value of a register. Natural numbers
 // below 2^31 are themselves, Nil is the absence of a value, and what is less
 // stands for a text in Log.Texts.
