@@ -28,7 +28,7 @@ func New(model string) (checker.Checker, error) {
 		model = adya.StrictSerializable
 	}
 	_, err := txn.NewRWRegister(model, wr.Options{})
-	return monotonic{adya.Friendly(model)}, err
+	return monotonic{adya.Friendly(adya.Unabbreviated(model))}, err
 }
 
 type monotonic struct{ model string }

@@ -64,6 +64,7 @@ func newIsolation(name, model string, inf Infer) (*Isolation, error) {
 	if model == "" {
 		model = adya.StrictSerializable
 	}
+	model = adya.Unabbreviated(model)
 	if !adya.Known(model) {
 		return nil, fmt.Errorf("unknown consistency model %q%s; there are: %s", model, nearest.Hint(model, adya.Names()), strings.Join(adya.Checkable(), ", "))
 	}

@@ -100,6 +100,10 @@ func (r *registerOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&r.orders, "version-orders", "", "rw-register: `FILE` with the order of the values of each key, as JSON, e.g. {\"5\":[1,2,3]}")
 }
 
+// small files, by their bytes, are judged in the time that collections of their
+// garbage would take.
+const small = 8 << 20
+
 // checkIsolation judges a file of transactions, which may be large: it is read
 // into numbers at once.
 func (a *app) checkIsolation(path string, o checkOptions) (reports.Results, error) {
@@ -111,6 +115,9 @@ func (a *app) checkIsolation(path string, o checkOptions) (reports.Results, erro
 	}
 	// The collector works harder near the bound rather than that it is passed.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(o.memory / 10 * 9))
+	if info, err := os.Stat(path); err == nil && info.Size() < small {
+		defer debug.SetGCPercent(debug.SetGCPercent(400))
+	}
 	open := log.Open
 	if o.model == txn.SetAdd {
 		open = log.OpenSets

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -81,7 +82,7 @@ func (o *simulateOptions) flags(f *pflag.FlagSet) {
 	f.Float64Var(&o.Fail, "fail", o.Fail, "`SHARE` of transactions that abort")
 	f.Float64Var(&o.Info, "info", o.Info, "`SHARE` of transactions whose client crashes")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "`SEED`: another one, another history")
-	f.StringVar(&o.format, "format", "edn", "`FORMAT`: edn, as Jepsen writes it, or jsonl, JSON lines")
+	f.StringVar(&o.format, "format", "", "`FORMAT`: edn, as Jepsen writes it, or jsonl, JSON lines (default: as the output is named, or edn)")
 	f.StringVarP(&o.out, "output", "o", "", "`FILE` to write (default: standard output)")
 	f.StringVar(&o.answers, "answers", "", "`FILE` for what was planted, as JSON")
 }
@@ -116,6 +117,9 @@ func (a *app) simulate(o simulateOptions) (err error) {
 	if err := valid(); err != nil {
 		return usage("%w", err)
 	}
+	if o.format == "" {
+		o.format = formatOf(o.out)
+	}
 	if o.format != "edn" && o.format != "jsonl" {
 		return usage("unknown format %q; there are: edn, jsonl", o.format)
 	}
@@ -137,6 +141,15 @@ func (a *app) simulate(o simulateOptions) (err error) {
 		return err
 	}
 	return withCode(exitEnvironment, o.writeAnswers(planted))
+}
+
+// formatOf is the format that a file's name asks for.
+func formatOf(path string) string {
+	switch filepath.Ext(path) {
+	case ".json", ".jsonl":
+		return "jsonl"
+	}
+	return "edn"
 }
 
 // writeClosed writes a history with predicates.

@@ -116,3 +116,19 @@ func TestWhatNoAnomalyRefutesIsNotChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestUnabbreviated(t *testing.T) {
+	for name, want := range map[string]string{
+		"SI": "snapshot-isolation", ":serializable": "serializable", "pl-3": "PL-3", "causal": "causal-cerone",
+		"PL-2+": "PL-2+", "linearizable": "linearizable", "best": "best", "Read-Committed": "read-committed",
+	} {
+		if got := adya.Unabbreviated(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	for _, m := range adya.Checkable() {
+		if adya.Unabbreviated(m) != m {
+			t.Errorf("%s is also %s", m, adya.Unabbreviated(m))
+		}
+	}
+}

@@ -2,6 +2,7 @@ package adya
 
 import (
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -44,6 +45,33 @@ func Friendly(model string) string {
 		return long[0]
 	}
 	return model
+}
+
+// Unabbreviated is the model that is meant by a name as people write it: in any
+// case, as a keyword, or by its initials. Other names stay as they are.
+func Unabbreviated(name string) string {
+	if Known(name) && Checked(name) {
+		return name
+	}
+	plain := strings.ToLower(strings.TrimPrefix(name, ":"))
+	if long, ok := abbreviations()[plain]; ok {
+		return long
+	}
+	for _, n := range Names() {
+		if strings.ToLower(n) == plain {
+			return n
+		}
+	}
+	return name
+}
+
+// abbreviations of those that people use.
+func abbreviations() map[string]string {
+	return map[string]string{
+		"strict": StrictSerializable, "ser": Serializable, "si": "snapshot-isolation", "psi": "parallel-snapshot-isolation",
+		"rr": "repeatable-read", "causal": "causal-cerone", "mav": "monotonic-atomic-view", "rc": "read-committed",
+		"ru": "read-uncommitted", "ra": "read-atomic", "cs": "cursor-stability",
+	}
 }
 
 // Known says whether a model has that name.

@@ -2,7 +2,8 @@ package simulate
 
 import (
 	"math/rand/v2"
-	"strings"
+
+	"github.com/capstan-dev/capstan/checker/txn/adya"
 )
 
 // level is how a database keeps one isolation level.
@@ -61,15 +62,6 @@ func levels() []level {
 	}
 }
 
-// aliases are other names of levels.
-func aliases() map[string]string {
-	return map[string]string{
-		"strong-serializable": "strict-serializable", "strict": "strict-serializable", "ser": "serializable",
-		"si": "snapshot-isolation", "psi": "parallel-snapshot-isolation", "rr": "repeatable-read", "causal": "causal-cerone",
-		"mav": "monotonic-atomic-view", "rc": "read-committed", "ru": "read-uncommitted", "ra": "read-atomic",
-	}
-}
-
 // Levels are the names of the isolation levels, the strongest first.
 func Levels() []string {
 	var names []string
@@ -80,13 +72,7 @@ func Levels() []string {
 }
 
 // LevelName is the name of a level that may be abbreviated.
-func LevelName(name string) string {
-	name = strings.ToLower(name)
-	if same, ok := aliases()[name]; ok {
-		return same
-	}
-	return name
-}
+func LevelName(name string) string { return adya.Friendly(adya.Unabbreviated(name)) }
 
 func levelNamed(name string) (level, bool) {
 	name = LevelName(name)
