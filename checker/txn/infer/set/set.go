@@ -25,7 +25,7 @@ func Infer(l *log.Log) (*infer.Inference, error) {
 	x.before = make([]int32, len(x.added))
 	x.part = make([]int32, len(l.Txns))
 	x.sees, x.misses = make([]int32, len(l.Txns)), make([]int32, len(l.Txns))
-	x.room = 8*len(l.Mops) + 1<<20
+	x.room = 24*len(l.Mops) + 1<<22
 	for t := range l.Txns {
 		if l.Txns[t].Outcome == log.OK {
 			x.transaction(int32(t))

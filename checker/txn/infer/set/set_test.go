@@ -133,7 +133,7 @@ func TestBad(t *testing.T) {
 // open, and what was found stands.
 func TestManyMissed(t *testing.T) {
 	l := &log.Log{Keys: []string{"x"}, Longest: make([][]log.Value, 1), Sets: [][]log.Value{nil}, Nodes: []string{""}}
-	const n = 1500
+	const n = 2500
 	for i := range int32(2 * n) {
 		m := log.Mop{Fun: log.Set}
 		if i%2 == 0 {
