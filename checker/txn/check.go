@@ -43,6 +43,9 @@ func Check(ctx context.Context, l *log.Log, inf Infer) (*Outcome, error) {
 	}
 	cycles := graph.Search(g, graph.Options{Implied: adya.Implied, Stop: deadline(ctx)})
 	out.cycles(cycles, found, l)
+	if out.Counts[adya.GSingleItem] > 0 {
+		out.singles(g, found, l)
+	}
 	out.judge()
 	if l.CompletionOnly() {
 		out.Notes = append(out.Notes, "the history has no invocations: nothing is known of real time")
@@ -114,14 +117,7 @@ func (o *Outcome) cycles(c graph.Cycles, found *infer.Inference, l *log.Log) {
 		if o.Counts[cycle.Kind]++; o.Counts[cycle.Kind] > kept {
 			continue
 		}
-		steps := make([]infer.Step, len(cycle.Steps))
-		for i, s := range cycle.Steps {
-			steps[i] = infer.Step{Step: s, Evidence: infer.Evidence{Key: infer.None, FromMop: infer.None, ToMop: infer.None, Value: log.Nil, Next: log.Nil}}
-			if s.Class != graph.Process && s.Class != graph.Realtime {
-				steps[i].Evidence = found.Evidence(s.From, s.To, s.Class)
-			}
-		}
-		o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: cycle.Kind, Cycle: &infer.Cycle{Steps: steps, Refutes: form{l, steps}.refutes()}})
+		o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: cycle.Kind, Cycle: proven(cycle.Steps, found, l)})
 	}
 	for _, kind := range c.Longer {
 		o.Notes = append(o.Notes, kind+": there may be a shorter cycle than the one told")
@@ -140,6 +136,41 @@ func (o *Outcome) cycles(c graph.Cycles, found *infer.Inference, l *log.Log) {
 	}
 	for _, kind := range c.Open {
 		o.Open = append(o.Open, fmt.Sprintf("%s: the time was over before a shortest cycle of each component was found", kind))
+	}
+}
+
+// proven is a cycle with its evidence, and what its form refutes.
+func proven(cycle []graph.Step, found *infer.Inference, l *log.Log) *infer.Cycle {
+	steps := make([]infer.Step, len(cycle))
+	for i, s := range cycle {
+		steps[i] = infer.Step{Step: s, Evidence: infer.Evidence{Key: infer.None, FromMop: infer.None, ToMop: infer.None, Value: log.Nil, Next: log.Nil}}
+		if s.Class != graph.Process && s.Class != graph.Realtime {
+			steps[i].Evidence = found.Evidence(s.From, s.To, s.Class)
+		}
+	}
+	return &infer.Cycle{Steps: steps, Refutes: form{l, steps}.refutes()}
+}
+
+// singles takes in cycles of two transactions that refute, by their form, what
+// nothing else did. The search tells one of each component, of whatever form.
+func (o *Outcome) singles(g *graph.Graph, found *infer.Inference, l *log.Log) {
+	v := o.verdict()
+	weakest := slices.Concat(v.Refuted, v.Besides)
+	known := map[string]bool{}
+	for pair := range g.Singles() {
+		cycle := proven(pair[:], found, l)
+		more := false
+		for _, m := range cycle.Refutes {
+			if !known[m] {
+				known[m] = true
+				more = more || !adya.Follows(m, weakest)
+			}
+		}
+		if more {
+			weakest = append(weakest, cycle.Refutes...)
+			o.Counts[adya.GSingleItem]++
+			o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: adya.GSingleItem, Cycle: cycle})
+		}
 	}
 }
 
@@ -170,10 +201,19 @@ func bySeverity(a, b string) int {
 
 // judge sorts the anomalies, and says what they refute.
 func (o *Outcome) judge() {
-	slices.SortStableFunc(o.Anomalies, func(a, b infer.Anomaly) int { return bySeverity(a.Kind, b.Kind) })
+	slices.SortStableFunc(o.Anomalies, func(a, b infer.Anomaly) int {
+		return cmp.Or(bySeverity(a.Kind, b.Kind), steps(a)-steps(b))
+	})
 	v := o.verdict()
 	o.Besides = v.Besides
 	o.Refuted, o.AlsoRefuted, o.NotRefuted, o.Strongest = v.Refuted, v.Also, v.Not, v.Strongest
+}
+
+func steps(a infer.Anomaly) int {
+	if a.Cycle == nil {
+		return 0
+	}
+	return len(a.Cycle.Steps)
 }
 
 func (o *Outcome) verdict() adya.Verdict {

@@ -169,6 +169,7 @@ func TestForm(t *testing.T) {
 		{"overwritten, and read after that", "0 ok x+1 y+1; 1 ok x+2 y[]; 2 ok x[1,2]", "monotonic-view update-atomic"},
 		{"a part of what was written came after", "0 ok x+1 y+1; 1 ok x+2 y[] x+3; 2 ok x[1,2,3]", "update-atomic"},
 		{"read, overwritten, overwritten: a cursor", "0 ok x+1; 1 ok x[] x+2; 2 ok x[1,2]", "cursor-stability update-atomic"},
+		{"another one of the component", "0 ok x+1 y+1 z+1; 1 ok y[] x+2; 2 ok x[1,2]; 3 ok z[] y[1]", "read-atomic"},
 	} {
 		_, o := found(t, parse(t, c.history))
 		if got := strings.Join(o.Besides, " "); got != c.besides {

@@ -10,7 +10,8 @@ type Outcome struct {
 	// Anomalies are in order of severity, the shortest cycle of a kind first.
 	Anomalies []infer.Anomaly
 	// Counts has how many anomalies of each kind were found. Of cycles it is
-	// one for each strongly connected component.
+	// one for each strongly connected component, and such as refute more by
+	// their form.
 	Counts map[string]int
 	// Refuted are the weakest models that the kinds of anomalies refute,
 	// AlsoRefuted all that are stronger and what a cycle refutes by its form,

@@ -3,6 +3,8 @@
 // and values.
 package graph
 
+import "iter"
+
 // Class is the kind of a dependency.
 type Class uint8
 
@@ -121,6 +123,32 @@ type Cycle struct {
 	// Kind is the anomaly by Elle's name, e.g. G-single-item-realtime.
 	Kind  string
 	Steps []Step
+}
+
+// Singles are the cycles of two transactions with just one anti-dependency, of an
+// item, which comes first. Where they are many not all are looked for.
+func (g *Graph) Singles() iter.Seq[[2]Step] {
+	return func(yield func([2]Step) bool) {
+		budget := 16 * len(g.heads)
+		for v := range int32(g.Txns) {
+			for _, miss := range g.From(v) {
+				w := miss.To()
+				if miss.Class() != RW || w >= int32(g.Txns) {
+					continue
+				}
+				edges := g.From(w)
+				if budget -= len(edges); budget < 0 {
+					return
+				}
+				for _, back := range edges {
+					one := back.Class() == WW || back.Class() == WR
+					if one && back.To() == v && !yield([2]Step{{v, w, RW}, {w, v, back.Class()}}) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // NewHop leads on from a barrier: to the next one, or to a transaction.
