@@ -155,22 +155,18 @@ func proven(cycle []graph.Step, found *infer.Inference, l *log.Log) *infer.Cycle
 // nothing else did. The search tells one of each component, of whatever form.
 func (o *Outcome) singles(g *graph.Graph, found *infer.Inference, l *log.Log) {
 	v := o.verdict()
-	weakest := slices.Concat(v.Refuted, v.Besides)
-	known := map[string]bool{}
+	open := slices.DeleteFunc(byForm(), func(m string) bool { return adya.Follows(m, slices.Concat(v.Refuted, v.Besides)) })
 	for pair := range g.Singles() {
+		if len(open) == 0 {
+			return
+		}
 		cycle := proven(pair[:], found, l)
-		more := false
-		for _, m := range cycle.Refutes {
-			if !known[m] {
-				known[m] = true
-				more = more || !adya.Follows(m, weakest)
-			}
+		if !slices.ContainsFunc(open, func(m string) bool { return slices.Contains(cycle.Refutes, m) }) {
+			continue
 		}
-		if more {
-			weakest = append(weakest, cycle.Refutes...)
-			o.Counts[adya.GSingleItem]++
-			o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: adya.GSingleItem, Cycle: cycle})
-		}
+		open = slices.DeleteFunc(open, func(m string) bool { return adya.Follows(m, cycle.Refutes) })
+		o.Counts[adya.GSingleItem]++
+		o.Anomalies = append(o.Anomalies, infer.Anomaly{Kind: adya.GSingleItem, Cycle: cycle})
 	}
 }
 

@@ -53,6 +53,14 @@ func (f form) refutes() []string {
 	return out
 }
 
+// byForm are the models that single may give.
+func byForm() []string {
+	return []string{
+		"parallel-snapshot-isolation", "causal-cerone", "update-atomic", "read-atomic",
+		"monotonic-atomic-view", "monotonic-view", "cursor-stability",
+	}
+}
+
 // single are the models that one anti-dependency and the dependencies back to
 // who has it refute.
 func (f form) single(miss infer.Step, back []infer.Step) []string {
