@@ -143,7 +143,7 @@ func (o *Outcome) cycles(c graph.Cycles, found *infer.Inference, l *log.Log) {
 func proven(cycle []graph.Step, found *infer.Inference, l *log.Log) *infer.Cycle {
 	steps := make([]infer.Step, len(cycle))
 	for i, s := range cycle {
-		steps[i] = infer.Step{Step: s, Evidence: infer.Evidence{Key: infer.None, FromMop: infer.None, ToMop: infer.None, Value: log.Nil, Next: log.Nil}}
+		steps[i] = infer.Step{Step: s, Evidence: infer.NoEvidence()}
 		if s.Class != graph.Process && s.Class != graph.Realtime {
 			steps[i].Evidence = found.Evidence(s.From, s.To, s.Class)
 		}
@@ -155,7 +155,13 @@ func proven(cycle []graph.Step, found *infer.Inference, l *log.Log) *infer.Cycle
 // nothing else did. The search tells one of each component, of whatever form.
 func (o *Outcome) singles(g *graph.Graph, found *infer.Inference, l *log.Log) {
 	v := o.verdict()
-	open := slices.DeleteFunc(byForm(), func(m string) bool { return adya.Follows(m, slices.Concat(v.Refuted, v.Besides)) })
+	known := slices.Concat(v.Refuted, v.Besides)
+	var open []string
+	for _, r := range rules() {
+		if !adya.Follows(r.model, known) {
+			open = append(open, r.model)
+		}
+	}
 	for pair := range g.Singles() {
 		if len(open) == 0 {
 			return

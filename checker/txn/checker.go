@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -144,37 +143,42 @@ type Models struct {
 	Strongest   []string `json:"strongest_not_refuted"`
 }
 
-func (c *Isolation) figures(o *Outcome) Figures {
+func (c *Isolation) figures(o *Outcome, forbidden func(infer.Anomaly) bool) Figures {
 	list := func(s []string) []string { return append([]string{}, s...) }
 	f := Figures{
 		Model: c.model, OK: o.OK, Info: o.Info, Fail: o.Fail, AnomalyTypes: list(o.kinds()), Counts: o.Counts,
-		Prohibited: list(c.prohibited(o)), Open: o.Open,
+		Prohibited: prohibited(o, forbidden), Open: o.Open,
 		Models: Models{list(o.Refuted), list(o.AlsoRefuted), list(o.NotRefuted), list(o.Strongest)},
 	}
 	return f
 }
 
-// prohibited are the kinds of anomalies of which the model forbids some, the
-// worst first.
-func (c *Isolation) prohibited(o *Outcome) []string {
+// forbidden says of each anomaly whether the model forbids it: by its kind, or a
+// cycle by its form.
+func (c *Isolation) forbidden(o *Outcome) func(infer.Anomaly) bool {
 	kinds := adya.Proscribed(c.model, o.kinds())
-	for _, a := range o.Anomalies {
-		if c.forbids(a) {
-			kinds[a.Kind] = true
-		}
+	return func(a infer.Anomaly) bool {
+		return kinds[a.Kind] || a.Cycle != nil && adya.Follows(c.model, a.Cycle.Refutes)
 	}
-	return slices.SortedFunc(maps.Keys(kinds), bySeverity)
 }
 
-func (c *Isolation) forbids(a infer.Anomaly) bool {
-	return len(adya.Proscribed(c.model, []string{a.Kind})) > 0 || a.Cycle != nil && adya.Follows(c.model, a.Cycle.Refutes)
+// prohibited are the kinds of the anomalies that are forbidden, the worst first.
+func prohibited(o *Outcome, forbidden func(infer.Anomaly) bool) []string {
+	kinds := []string{}
+	for _, a := range o.Anomalies { // which come sorted by kind
+		if forbidden(a) {
+			kinds = append(kinds, a.Kind)
+		}
+	}
+	return slices.Compact(kinds)
 }
 
 // result is what an outcome means for the model.
 func (c *Isolation) result(l *log.Log, o *Outcome, teller *explain.Teller) (checker.Result, error) {
-	f := c.figures(o)
+	forbidden := c.forbidden(o)
+	f := c.figures(o, forbidden)
 	res := checker.Result{Notes: c.notes(o, f)}
-	first := slices.IndexFunc(o.Anomalies, c.forbids)
+	first := slices.IndexFunc(o.Anomalies, forbidden)
 	anomalies := slices.Clone(o.Anomalies)
 	if first > 0 { // the worst that is forbidden comes first
 		anomalies = slices.Insert(slices.Delete(anomalies, first, first+1), 0, o.Anomalies[first])

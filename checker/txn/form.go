@@ -53,33 +53,44 @@ func (f form) refutes() []string {
 	return out
 }
 
-// byForm are the models that single may give.
-func byForm() []string {
-	return []string{
-		"parallel-snapshot-isolation", "causal-cerone", "update-atomic", "read-atomic",
-		"monotonic-atomic-view", "monotonic-view", "cursor-stability",
+// shape is what single anti-dependencies differ in: the dependencies back to who
+// has it are reads only, or overwrites of the same key only; it is just one; it
+// was there before the read that missed something.
+type shape struct{ reads, cursor, pair, before bool }
+
+// rule is a model that shapes refute.
+type rule struct {
+	model string
+	by    func(shape) bool
+}
+
+func rules() []rule {
+	return []rule{
+		{"parallel-snapshot-isolation", func(shape) bool { return true }},
+		{"causal-cerone", func(s shape) bool { return s.reads }},
+		{"update-atomic", func(s shape) bool { return s.pair }},
+		{"read-atomic", func(s shape) bool { return s.pair && s.reads }},
+		{"monotonic-atomic-view", func(s shape) bool { return s.pair && s.reads && s.before }},
+		{"monotonic-view", func(s shape) bool { return s.before }},
+		{"cursor-stability", func(s shape) bool { return s.cursor }},
 	}
 }
 
 // single are the models that one anti-dependency and the dependencies back to
 // who has it refute.
-func (f form) single(miss infer.Step, back []infer.Step) []string {
-	reads := !slices.ContainsFunc(back, func(s infer.Step) bool { return s.Class != graph.WR })
-	cursor := !slices.ContainsFunc(back, func(s infer.Step) bool { return s.Class != graph.WW || s.Key != miss.Key })
-	before, pair := f.before(back[len(back)-1], miss), len(back) == 1
-	out := []string{"parallel-snapshot-isolation"}
-	for _, c := range []struct {
-		refuted bool
-		model   string
-	}{
-		{reads, "causal-cerone"}, {pair, "update-atomic"}, {pair && reads, "read-atomic"},
-		{pair && reads && before, "monotonic-atomic-view"}, {before, "monotonic-view"}, {cursor, "cursor-stability"},
-	} {
-		if c.refuted {
-			out = append(out, c.model)
+func (f form) single(miss infer.Step, back []infer.Step) (models []string) {
+	s := shape{
+		reads:  !slices.ContainsFunc(back, func(s infer.Step) bool { return s.Class != graph.WR }),
+		cursor: !slices.ContainsFunc(back, func(s infer.Step) bool { return s.Class != graph.WW || s.Key != miss.Key }),
+		pair:   len(back) == 1,
+		before: f.before(back[len(back)-1], miss),
+	}
+	for _, r := range rules() {
+		if r.by(s) {
+			models = append(models, r.model)
 		}
 	}
-	return out
+	return models
 }
 
 // before says whether a transaction depended on another before a read of its

@@ -37,12 +37,12 @@ func (c *Predicates) Check(ctx context.Context, h *history.History) (checker.Res
 	if err != nil {
 		return checker.Result{}, err
 	}
-	return c.Judge(ctx, u)
+	return c.Of(u).Judge(ctx, u.Log)
 }
 
-// Judge judges a history that was read.
-func (c *Predicates) Judge(ctx context.Context, u *predicate.Universe) (checker.Result, error) {
+// Of checks the log of a history that was read.
+func (c *Predicates) Of(u *predicate.Universe) *Isolation {
 	of := *c.isolation
 	of.infer = u.Infer
-	return of.Judge(ctx, u.Log)
+	return &of
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-
 	"github.com/capstan-dev/capstan/checker"
 	"github.com/capstan-dev/capstan/checker/txn"
 	"github.com/capstan-dev/capstan/checker/txn/log"
@@ -17,15 +15,8 @@ func closedPredicate(path string, h *history.History, o checkOptions) (checker.C
 		return nil, log.InFile(path, len(h.Events), err)
 	}
 	c, err := txn.NewClosedPredicate(o.consistency)
-	return universe{c, u}, err
-}
-
-// universe is a checker that has its history already.
-type universe struct {
-	*txn.Predicates
-	of *predicate.Universe
-}
-
-func (u universe) Check(ctx context.Context, _ *history.History) (checker.Result, error) {
-	return u.Judge(ctx, u.of)
+	if err != nil {
+		return nil, err
+	}
+	return judged{c.Of(u), u.Log}, nil
 }

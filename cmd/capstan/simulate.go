@@ -161,13 +161,7 @@ func writeClosed(out io.Writer, o simulateOptions) ([]simulate.Planted, error) {
 	if o.format == "edn" {
 		return planted, withCode(exitEnvironment, history.WriteEDN(out, h))
 	}
-	enc := json.NewEncoder(out)
-	for _, e := range h.Events {
-		if err := enc.Encode(e); err != nil {
-			return nil, withCode(exitEnvironment, fmt.Errorf("write the history: %w", err))
-		}
-	}
-	return planted, nil
+	return planted, withCode(exitEnvironment, history.Write(out, h))
 }
 
 // writeSimulated writes the events until the end or a signal.

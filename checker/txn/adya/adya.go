@@ -246,7 +246,7 @@ func JudgeBesides(anomalies, models []string) Verdict {
 
 // Follows says whether a model is refuted if these are.
 func Follows(model string, refuted []string) bool {
-	return slices.ContainsFunc(refuted, func(m string) bool { return Weaker(model)[canonical(m)] })
+	return slices.ContainsFunc(refuted, func(m string) bool { return closure()[canonical(model)][canonical(m)] })
 }
 
 // Checked is true for the models that some anomaly of transactions could

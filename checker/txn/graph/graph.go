@@ -128,21 +128,29 @@ type Cycle struct {
 // Singles are the cycles of two transactions with just one anti-dependency, of an
 // item, which comes first. Where they are many not all are looked for.
 func (g *Graph) Singles() iter.Seq[[2]Step] {
+	return g.pairs(Of(RW), Of(WW, WR), 16*len(g.heads), func(int32) bool { return false })
+}
+
+// pairs are the cycles of two transactions, an edge of one set and one of another
+// back, as far as looking at so many edges leads. A transaction that is over
+// begins none.
+func (g *Graph) pairs(begin, rest Set, budget int, over func(v int32) bool) iter.Seq[[2]Step] {
 	return func(yield func([2]Step) bool) {
-		budget := 16 * len(g.heads)
 		for v := range int32(g.Txns) {
-			for _, miss := range g.From(v) {
-				w := miss.To()
-				if miss.Class() != RW || w >= int32(g.Txns) {
+			for _, there := range g.From(v) {
+				if !begin.Has(there.Class()) || over(v) {
 					continue
 				}
+				w := there.To()
 				edges := g.From(w)
 				if budget -= len(edges); budget < 0 {
 					return
 				}
 				for _, back := range edges {
-					one := back.Class() == WW || back.Class() == WR
-					if one && back.To() == v && !yield([2]Step{{v, w, RW}, {w, v, back.Class()}}) {
+					if back.To() != v || !rest.Has(back.Class()) || over(v) {
+						continue
+					}
+					if !yield([2]Step{{v, w, there.Class()}, {w, v, back.Class()}}) {
 						return
 					}
 				}

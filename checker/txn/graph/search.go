@@ -286,25 +286,14 @@ func (s *search) pairs(c spec, best map[int32]*walk, over []bool) {
 	if c.extra != 0 {
 		return
 	}
-	budget := len(s.g.heads)
-	for v := range int32(s.g.Txns) {
-		component := s.component[v]
-		for _, h := range s.g.From(v) {
-			if over[component] || !c.begin.Has(h.Class()) {
-				continue
-			}
-			back := s.g.From(h.To())
-			if budget -= len(back); budget < 0 {
-				return
-			}
-			for _, b := range back {
-				if b.To() == v && c.rest.Has(b.Class()) && !(c.alternate && anti.Has(b.Class())) {
-					best[component] = &walk{[]int32{s.names[v], s.names[h.To()]}, []Class{h.Class(), b.Class()}}
-					over[component] = true
-					break
-				}
-			}
-		}
+	rest := c.rest
+	if c.alternate {
+		rest &^= anti
+	}
+	for p := range s.g.pairs(c.begin, rest, len(s.g.heads), func(v int32) bool { return over[s.component[v]] }) {
+		component := s.component[p[0].From]
+		best[component] = &walk{[]int32{s.names[p[0].From], s.names[p[0].To]}, []Class{p[0].Class, p[1].Class}}
+		over[component] = true
 	}
 }
 

@@ -46,6 +46,11 @@ type Evidence struct {
 	Why string
 }
 
+// NoEvidence is that of the orders of process and time.
+func NoEvidence() Evidence {
+	return Evidence{Key: None, FromMop: None, ToMop: None, Value: log.Nil, Next: log.Nil}
+}
+
 // Found is an anomaly that needs no cycle.
 type Found struct {
 	// Kind is the name in package adya.

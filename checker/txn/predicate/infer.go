@@ -169,7 +169,7 @@ func (x *inference) read(t, mop int32) {
 	if v == nil {
 		return
 	}
-	if rest := x.Log.Mops[mop:x.Log.Txns[t].Last]; slices.ContainsFunc(rest, func(o log.Mop) bool { return o.Key == m.Key && writes(o) }) {
+	if rest := x.Log.Mops[mop:x.Log.Txns[t].Last]; slices.ContainsFunc(rest, func(o log.Mop) bool { return o.Key == m.Key && o.Fun.Writes() }) {
 		version := written{m.Key, v.value}
 		if x.updates[version] == nil {
 			x.updated = append(x.updated, version)
@@ -208,7 +208,7 @@ func (x *inference) predicateRead(t, mop int32) {
 		}
 	}
 	for _, m := range x.Log.Mops[x.Log.Txns[t].First:x.Log.Txns[t].Last] {
-		if !writes(m) || x.apart[m.Key] == mop {
+		if !m.Fun.Writes() || x.apart[m.Key] == mop {
 			continue
 		}
 		x.apart[m.Key] = mop
@@ -235,12 +235,12 @@ func (x *inference) unseen(t, mop int32, c clue) {
 // wrote says whether a transaction wrote a key before a micro-operation: then a
 // read need not have looked at a version of others.
 func (x *inference) wrote(t, mop, k int32) bool {
-	return slices.ContainsFunc(x.Log.Mops[x.Log.Txns[t].First:mop], func(m log.Mop) bool { return m.Key == k && writes(m) })
+	return slices.ContainsFunc(x.Log.Mops[x.Log.Txns[t].First:mop], func(m log.Mop) bool { return m.Key == k && m.Fun.Writes() })
 }
 
 // wroteValue says the same of one value.
 func (x *inference) wroteValue(t, mop, k int32, value log.Value) bool {
-	return slices.ContainsFunc(x.Log.Mops[x.Log.Txns[t].First:mop], func(m log.Mop) bool { return m.Key == k && m.Value == value && writes(m) })
+	return slices.ContainsFunc(x.Log.Mops[x.Log.Txns[t].First:mop], func(m log.Mop) bool { return m.Key == k && m.Value == value && m.Fun.Writes() })
 }
 
 // believes says whether what a predicate read returned of a key tells of another

@@ -38,7 +38,7 @@ func (u *Universe) versions() error {
 		x := &u.Log.Txns[t]
 		for i := x.First; i < x.Last; i++ {
 			m := u.Log.Mops[i]
-			if !writes(m) {
+			if !m.Fun.Writes() {
 				continue
 			}
 			if w := (written{m.Key, m.Value}); m.Fun != log.Delete && x.Outcome != log.Fail {
@@ -62,8 +62,6 @@ func (u *Universe) versions() error {
 	}
 	return nil
 }
-
-func writes(m log.Mop) bool { return m.Fun == log.Insert || m.Fun == log.Write || m.Fun == log.Delete }
 
 // first puts the version that came before all others in front: that of init, or
 // else unborn. Init is trusted: its keys never were unborn.

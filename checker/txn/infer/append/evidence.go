@@ -21,7 +21,7 @@ func (x *versions) evidence(from, to int32, c graph.Class) infer.Evidence {
 			}
 		}
 	}
-	return infer.Evidence{Key: infer.None, FromMop: infer.None, ToMop: infer.None, Value: log.Nil, Next: log.Nil}
+	return infer.NoEvidence()
 }
 
 // depends says whether two micro-operations on one key make an edge.

@@ -165,7 +165,7 @@ func (x *sets) evidence(from, to int32, c graph.Class) infer.Evidence {
 			}
 		}
 	}
-	return infer.Evidence{Key: infer.None, FromMop: infer.None, ToMop: infer.None, Value: log.Nil, Next: log.Nil}
+	return infer.NoEvidence()
 }
 
 type answer uint8

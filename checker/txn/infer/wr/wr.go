@@ -159,7 +159,6 @@ func (w *inference) cyclicVersions(c cyclic) infer.Found {
 
 // evidence tells why an edge is there.
 func (w *inference) evidence(from, to int32, c graph.Class) infer.Evidence {
-	none := infer.Evidence{Key: infer.None, FromMop: infer.None, ToMop: infer.None, Value: log.Nil, Next: log.Nil}
 	for i := w.begin[from]; i < w.begin[from+1]; i++ {
 		a := &w.touches[i]
 		for j := w.begin[to]; j < w.begin[to+1]; j++ {
@@ -172,7 +171,7 @@ func (w *inference) evidence(from, to int32, c graph.Class) infer.Evidence {
 			}
 		}
 	}
-	return none
+	return infer.NoEvidence()
 }
 
 // between is the evidence of two touches of a key.
